@@ -1,0 +1,338 @@
+#include "copy.h"
+
+#include "report.h"
+#include "settings.h"
+#include "syscalls.h"
+#include "unseen.h"
+
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* What one read(2), write(2) or sendfile(2) moves at most (MAX_RW_COUNT in the kernel). */
+#define LONGEST_CALL ((size_t)0x7ffff000)
+
+static bool finished; /* the process runs its last handlers */
+
+static bool switched_off(void)
+{
+    return settings.off || finished;
+}
+
+/* ---- visits: what is done to one session, locked; each gives the lock back ---- */
+
+static void visit_settle(struct session *s, const void *nothing)
+{
+    (void)nothing;
+    session_settle(s, REASON_DESTINATION_USED);
+    table_unlock(s);
+}
+
+static void visit_end(struct session *s, const void *nothing)
+{
+    (void)nothing;
+    session_settle(s, REASON_UNFINISHED);
+    report_copy(s);
+    table_release(s);
+}
+
+struct range {
+    unsigned first, last;
+};
+
+static bool holds(const struct range *range, int fd)
+{
+    return (unsigned)fd >= range->first && (unsigned)fd <= range->last;
+}
+
+/* The descriptors of the range are being closed. */
+static void visit_close(struct session *s, const void *range)
+{
+    if (holds(range, s->pair.destination)) {
+        visit_end(s, NULL);
+        return;
+    }
+    if (holds(range, s->pair.source))
+        session_settle(s, REASON_UNFINISHED);
+    table_unlock(s);
+}
+
+/* ---- settling ---- */
+
+void copy_settle_file_of(int fd)
+{
+    struct file_state file;
+    uint64_t blocked;
+    if (!table_enter(&blocked))
+        return;
+    struct session *s = table_find(fd);
+    if (s)
+        visit_settle(s, NULL);
+    else if (!table_is_source(fd) && guard_look(fd, &file))
+        table_each_of_file(&file, false, visit_settle, NULL);
+    table_leave(blocked);
+}
+
+void copy_settle_file_at(int directory, const char *path, int flags)
+{
+    struct stat st;
+    uint64_t blocked;
+    if (!path) {
+        copy_settle_file_of(directory);
+        return;
+    }
+    if (!table_enter(&blocked))
+        return;
+    if (KERNEL(SYS_newfstatat, directory, path, &st, flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) == 0) {
+        struct file_state file = {.device = st.st_dev, .inode = st.st_ino};
+        table_each_of_file(&file, false, visit_settle, NULL);
+    }
+    table_leave(blocked);
+}
+
+void copy_settle_every(void)
+{
+    uint64_t blocked;
+    if (!table_enter(&blocked))
+        return;
+    table_each(visit_settle, NULL);
+    table_leave(blocked);
+}
+
+void copy_close_from(unsigned first, unsigned last)
+{
+    struct range range = {first, last};
+    uint64_t blocked;
+    if (!table_enter(&blocked))
+        return;
+    table_each(visit_close, &range);
+    table_leave(blocked);
+}
+
+void copy_end_all(void)
+{
+    uint64_t blocked;
+    if (!copy_watching() || !table_enter(&blocked))
+        return;
+    table_each(visit_end, NULL);
+    table_leave(blocked);
+}
+
+void copy_finish(void)
+{
+    finished = true;
+    copy_end_all();
+}
+
+/* ---- beginning ---- */
+
+/* Are these two files that a copy could be between? */
+static enum reason files_fit(struct candidate *c)
+{
+    if (!guard_look(c->destination, &c->destination_state) || !guard_look(c->source, &c->source_state))
+        return REASON_NOT_REGULAR;
+    if (guard_same_file(&c->source_state, &c->destination_state))
+        return REASON_SAME_FILE;
+    if (unseen_holds(&streamed, c->destination))
+        return REASON_STREAMED;
+    if (unseen_holds(&mapped, c->destination))
+        return REASON_MAPPED;
+    return REASON_NONE;
+}
+
+/* Where the bytes stand in both files. `note`: how they were read, or NULL if the kernel is to copy from c->from. */
+static enum reason places_fit(struct candidate *c, const struct read_note *note)
+{
+    if (note)
+        c->from = recogniser_source_offset(note, c->buffer);
+    c->to = KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR);
+    if (c->from < 0 || c->to < 0 || c->source_state.size - c->from < settings.min_size)
+        return REASON_TOO_SMALL;
+    return REASON_NONE;
+}
+
+/* Other sessions that have to do with the candidate's destination, or write its source, end before it begins. */
+static void settle_others(const struct candidate *c)
+{
+    table_each_of_file(&c->destination_state, true, visit_settle, NULL);
+    table_each_of_file(&c->source_state, false, visit_settle, NULL);
+}
+
+/* The place in the table for the candidate's destination, locked: its record from before, or a new one, or NULL. */
+static struct session *take_place(const struct candidate *c)
+{
+    struct session *s = table_find(c->destination);
+    if (!s)
+        return table_claim(c->destination);
+    if (!guard_same_file(&s->left, &c->destination_state) || !guard_same_file(&s->source, &c->source_state)) {
+        /* The number means another file by now, or the program goes on from another source. */
+        report_copy(s);
+        s->tally = (struct tally){0};
+        s->hold = s->cuts = 0;
+    }
+    return s;
+}
+
+/* Starts the session in its place of the table if nothing is against it. */
+static enum reason start_in(struct session *s, const struct candidate *c)
+{
+    enum reason why = session_fits(s, c);
+    bool report_refusal = report_wanted() && why != REASON_YOUNG && why != REASON_UNALIGNED;
+    enum reason proof = why == REASON_NONE || report_refusal ? session_prove(s, c) : why;
+    if (proof == REASON_NONE)
+        report_keep_names(s);
+    s->tally.reason = why;
+    if (why == REASON_NONE && proof == REASON_NONE)
+        session_start(s, c);
+    else
+        session_drop_proof(s);
+    return why == REASON_NONE ? proof : why;
+}
+
+/* Begins a session for the candidate and returns it locked, or returns NULL and says why. */
+static struct session *begin(struct candidate *c, const struct read_note *note, enum reason *why)
+{
+    *why = files_fit(c);
+    if (*why == REASON_NONE)
+        *why = places_fit(c, note);
+    if (*why != REASON_NONE)
+        return NULL;
+    settle_others(c);
+    struct session *s = take_place(c);
+    *why = REASON_TOO_MANY;
+    if (!s)
+        return NULL;
+    *why = REASON_DESTINATION_USED;
+    if (!s->running && s->tally.written >= s->hold)
+        *why = start_in(s, c);
+    if (*why == REASON_NONE)
+        return s;
+    /* The place stays as a record of what the report will say, or of how long to hold back. */
+    if (s->running || s->names || s->hold)
+        table_unlock(s);
+    else
+        table_release(s);
+    return NULL;
+}
+
+/* The candidate came to nothing. Is its pair to be asked about less often from now on, or never again? */
+static void refuse(const struct candidate *c, enum reason why)
+{
+    bool for_good = why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_STREAMED;
+    bool only_not_yet = why == REASON_YOUNG;
+    if (!only_not_yet)
+        recogniser_refused(c->source, c->destination, for_good);
+}
+
+/* The running session of the descriptor, locked, or NULL. */
+static struct session *running_session(int destination)
+{
+    struct session *s = copy_watching() ? table_find(destination) : NULL;
+    if (s && !s->running) {
+        table_unlock(s);
+        s = NULL;
+    }
+    return s;
+}
+
+/* A session to serve the candidate, locked: the one that runs, or a new one, or NULL. */
+static struct session *session_for(struct candidate *c, const struct read_note *note)
+{
+    struct session *s = running_session(c->destination);
+    enum reason why;
+    if (s || (c->buffer && !note) || !recogniser_worth(c->source, c->destination))
+        return s;
+    s = begin(c, note, &why);
+    if (!s)
+        refuse(c, why);
+    return s;
+}
+
+/* ---- serving ---- */
+
+bool copy_write_recognised(int fd, const void *buffer, size_t n)
+{
+    uint64_t blocked;
+    const struct read_note *note = recogniser_match(buffer);
+    if (n == 0 || n > LONGEST_CALL || switched_off() || !table_enter(&blocked))
+        return false;
+    struct candidate c = {.source = note ? note->fd : -1, .destination = fd, .buffer = buffer, .n = n};
+    struct session *s = session_for(&c, note);
+    bool served = false;
+    if (s) {
+        served = session_write(s, buffer, n);
+        if (!served)
+            refuse(&c, s->tally.reason);
+        table_unlock(s);
+    }
+    table_leave(blocked);
+    return served;
+}
+
+void copy_count_written(int fd, size_t n)
+{
+    uint64_t blocked;
+    if (!table_enter(&blocked))
+        return;
+    struct session *s = table_find(fd);
+    if (s) {
+        s->tally.written += n;
+        table_unlock(s);
+    }
+    table_leave(blocked);
+}
+
+/* An offset of the program's, which may lie in memory that is not there: sendfile(2) gives EFAULT then. */
+static bool offset_at(const off_t *pointer, off_t *offset)
+{
+    struct iovec here = {offset, sizeof *offset}, there = {(void *)pointer, sizeof *offset};
+    return KERNEL(SYS_process_vm_readv, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == sizeof *offset;
+}
+
+static bool set_offset_at(off_t *pointer, off_t offset)
+{
+    struct iovec here = {&offset, sizeof offset}, there = {pointer, sizeof offset};
+    return KERNEL(SYS_process_vm_writev, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == sizeof offset;
+}
+
+static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_t n)
+{
+    if (s->pair.source != in) {
+        session_settle(s, REASON_DESTINATION_USED);
+        return 0;
+    }
+    /* Writing the offset back must not fail when the copy is made. */
+    if (from && !set_offset_at(from, at))
+        return 0;
+    n = session_copy(s, at, n);
+    if (n && from)
+        set_offset_at(from, at + (off_t)n);
+    else if (n)
+        KERNEL(SYS_lseek, in, at + (off_t)n, SEEK_SET);
+    return n;
+}
+
+size_t copy_between(int out, int in, off_t *from, size_t n)
+{
+    uint64_t blocked;
+    struct candidate c = {.source = in, .destination = out};
+    if (n == 0 || switched_off() || (!copy_watching() && !recogniser_worth(in, out)) || !table_enter(&blocked))
+        return 0;
+    if (n > LONGEST_CALL)
+        n = LONGEST_CALL;
+    if (!from)
+        c.from = KERNEL(SYS_lseek, in, 0, SEEK_CUR);
+    else if (!offset_at(from, &c.from))
+        c.from = -1;
+    size_t served = 0;
+    struct session *s = c.from < 0 ? NULL : session_for(&c, NULL);
+    if (s) {
+        s->blocked = blocked;
+        served = serve_copy(s, in, from, c.from, n);
+        if (!served)
+            refuse(&c, s->tally.reason);
+        table_unlock(s);
+    }
+    table_leave(blocked);
+    return served;
+}

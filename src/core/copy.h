@@ -1,0 +1,120 @@
+/*
+ * The core's door: what the hooks tell it and ask of it.
+ *
+ * Every call here is safe in signal handlers and threads, leaves errno alone, and for a process in which no copy was
+ * recognised costs a few instructions and no system call.
+ */
+#ifndef LIBOFFLOAD_COPY_H
+#define LIBOFFLOAD_COPY_H
+
+#include "recogniser.h"
+#include "session.h"
+#include "table.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The calls below with the work in them; the inline ones decide whether they are needed. */
+bool copy_write_recognised(int fd, const void *buffer, size_t n);
+void copy_count_written(int fd, size_t n);
+void copy_settle_file_of(int fd);
+void copy_settle_file_at(int directory, const char *path, int flags);
+void copy_settle_every(void);
+void copy_close_from(unsigned first, unsigned last);
+
+/* Whether any copy is known to the process. */
+static inline bool copy_watching(void)
+{
+    return __atomic_load_n(&table_taken, __ATOMIC_RELAXED) != 0;
+}
+
+/* Whether the library has run ahead of the program anywhere. */
+static inline bool copy_running(void)
+{
+    return __atomic_load_n(&sessions_running, __ATOMIC_RELAXED) != 0;
+}
+
+/* Tells that a read(2) of `fd` into `buffer` gave n bytes, or failed. Returns n. */
+static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
+{
+    if (n > 0)
+        recogniser_note(fd, buffer, (size_t)n);
+    return n;
+}
+
+/*
+ * Asks whether the n bytes that a write(2) is about to put at the descriptor's offset are there already. True: they
+ * are, the offset has moved, write(2) must not be called and would have returned n.
+ */
+static inline bool copy_write(int fd, const void *buffer, size_t n)
+{
+    return (copy_watching() || recogniser_match(buffer)) && copy_write_recognised(fd, buffer, n);
+}
+
+/* Tells that the program's own write to `fd` gave n bytes, or failed. Returns n. */
+static inline ssize_t copy_wrote(int fd, ssize_t n)
+{
+    if (n > 0 && copy_watching())
+        copy_count_written(fd, (size_t)n);
+    return n;
+}
+
+/*
+ * Asks for a copy of up to n bytes from `in`, at *from or, if that is NULL, at its offset, to the offset of `out`, as
+ * sendfile(2) does it: offsets and *from move as there. Returns the bytes copied, or 0: nothing has happened, make
+ * the call.
+ */
+size_t copy_between(int out, int in, off_t *from, size_t n);
+
+/*
+ * Tells that the program is about to use the file behind `fd` in another way than the above: if the library has
+ * run ahead in that file, it is cut back first.
+ */
+static inline void copy_settle(int fd)
+{
+    if (copy_running())
+        copy_settle_file_of(fd);
+}
+
+/* As copy_settle(), for the file that a path leads to, with openat(2)'s directory and fstatat(2)'s flags. */
+static inline void copy_settle_path(int directory, const char *path, int flags)
+{
+    if (copy_running())
+        copy_settle_file_at(directory, path, flags);
+}
+
+/* As copy_settle(), for all files: before anything by which another process comes to hold what this one has open. */
+static inline void copy_settle_all(void)
+{
+    if (copy_running())
+        copy_settle_every();
+}
+
+/* Tells that `fd` was just opened, or made to mean another file. Returns fd. */
+static inline int copy_opened(int fd)
+{
+    if (fd >= 0) {
+        recogniser_forget(fd);
+        copy_settle(fd);
+    }
+    return fd;
+}
+
+/* Tells that the descriptors from `first` to `last` are about to be closed: their copies end and are reported. */
+static inline void copy_closing(int first, int last)
+{
+    if (first == last)
+        recogniser_forget(first);
+    if (copy_watching())
+        copy_close_from((unsigned)first, (unsigned)last);
+}
+
+/* Settles and reports every copy: nothing of the process, or of this program, is to run any more. */
+void copy_end_all(void);
+
+/* The process is about to run its last handlers: every copy is settled and reported, and no further one is begun. */
+void copy_finish(void);
+
+#endif

@@ -1,0 +1,93 @@
+#include "guards.h"
+
+#include "syscalls.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/version.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool earlier(struct timespec a, struct timespec b)
+{
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+bool guard_look(int fd, struct file_state *state)
+{
+    struct stat st;
+    if (KERNEL(SYS_fstat, fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    *state = (struct file_state){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim};
+    return true;
+}
+
+bool guard_same_file(const struct file_state *a, const struct file_state *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+bool guard_unchanged(int fd, const struct file_state *was)
+{
+    struct file_state is;
+    return guard_look(fd, &is) && guard_same_file(&is, was) && is.size == was->size &&
+           same_time(is.modified, was->modified) && same_time(is.changed, was->changed);
+}
+
+/* A file system that keeps whole seconds only, or two (FAT), shows it by a stamp without nanoseconds. */
+static struct timespec next_stamp(struct timespec stamp)
+{
+    if (stamp.tv_nsec == 0)
+        stamp.tv_sec += 2;
+    return stamp;
+}
+
+bool guard_would_show_at(const struct file_state *state, bool fine_stamps, struct timespec now)
+{
+    return fine_stamps || (earlier(next_stamp(state->changed), now) && earlier(next_stamp(state->modified), now));
+}
+
+bool guard_would_show(const struct file_state *state, bool fine_stamps)
+{
+    struct timespec now;
+    if (fine_stamps)
+        return true;
+    KERNEL(SYS_clock_gettime, CLOCK_REALTIME_COARSE, &now);
+    return guard_would_show_at(state, false, now);
+}
+
+bool guard_stamp(int fd, bool fine_stamps, struct file_state *state)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {0}};
+    if (!fine_stamps) {
+        KERNEL(SYS_clock_gettime, CLOCK_REALTIME, &times[1]);
+        if (KERNEL(SYS_utimensat, fd, NULL, times, 0) < 0)
+            return false;
+    }
+    return guard_look(fd, state);
+}
+
+void guard_touch(int fd, off_t size)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
+    if (KERNEL(SYS_utimensat, fd, NULL, times, 0) < 0)
+        /* Not the owner. ftruncate(2) to the present size sets the times too, with the descriptor's right alone. */
+        KERNEL(SYS_ftruncate, fd, size);
+}
+
+bool guard_fine_stamps(unsigned kernel, uint64_t fs_type)
+{
+    if (kernel < KERNEL_VERSION(6, 13, 0))
+        return false;
+    return fs_type == XFS_SUPER_MAGIC || fs_type == BTRFS_SUPER_MAGIC || fs_type == EXT4_SUPER_MAGIC ||
+           fs_type == TMPFS_MAGIC;
+}

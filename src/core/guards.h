@@ -1,0 +1,58 @@
+/*
+ * Guards: whether a file is still as it was.
+ *
+ * A file is known by what fstat(2) says of it. That a later change shows there needs care: the kernel stamps files with
+ * the time of its last tick (1 to 10 ms, ktime_get_coarse_real_ts64()), so that two changes within one tick can look
+ * like one. Since Linux 6.13 the file systems with FS_MGTIME stamp finer once someone has looked (kernel
+ * Documentation/filesystems/multigrain-ts.rst).
+ */
+#ifndef LIBOFFLOAD_GUARDS_H
+#define LIBOFFLOAD_GUARDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct file_state {
+    dev_t device;
+    ino_t inode;
+    off_t size; /* bytes */
+    struct timespec modified, changed;
+};
+
+/* Looks at the file behind a descriptor. False if that is not a regular file, or nothing. */
+bool guard_look(int fd, struct file_state *state);
+
+/* Whether both are states of one file. */
+bool guard_same_file(const struct file_state *a, const struct file_state *b);
+
+/* Whether the file behind the descriptor is the same and as it was. */
+bool guard_unchanged(int fd, const struct file_state *was);
+
+/*
+ * Whether a change of the file from now on would show in its state: its stamps are older than the clock that the
+ * kernel would stamp with, or the file system stamps finely. Ask before the content is relied on.
+ */
+bool guard_would_show(const struct file_state *state, bool fine_stamps);
+
+/* As guard_would_show(), at a given time of the kernel's stamping clock. */
+bool guard_would_show_at(const struct file_state *state, bool fine_stamps, struct timespec now);
+
+/*
+ * Marks the destination, which the library has just changed itself, so that anyone else's change will show, and looks
+ * at it. Where stamps are coarse the file gets a time of modification, now, with nanoseconds that no write would
+ * give it (utimensat(2); the file must belong to the process's user). False if that is not allowed.
+ */
+bool guard_stamp(int fd, bool fine_stamps, struct file_state *state);
+
+/*
+ * Gives the file the modification time of this moment, as write(2) does: after writes that were dropped. Needs only
+ * a descriptor open for writing.
+ */
+void guard_touch(int fd, off_t size);
+
+/* Whether this kernel (LINUX_VERSION_CODE form) stamps files of this type (statfs(2) f_type) finely. */
+bool guard_fine_stamps(unsigned kernel, uint64_t fs_type);
+
+#endif

@@ -1,0 +1,81 @@
+#include "recogniser.h"
+
+#include "syscalls.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+__thread struct read_notes read_notes;
+
+/*
+ * How often each descriptor number was opened or closed, by its low bits. A number that shares its bits with another
+ * is asked about once more than need be.
+ */
+#define AGES 256
+static uint8_t ages[AGES];
+
+struct refusal {
+    int in, out;
+    uint8_t in_age, out_age;
+    unsigned wait;  /* matches still to be let pass */
+    unsigned delay; /* matches that were to be let pass the last time */
+};
+
+#define REFUSALS 8
+static __thread struct refusal refusals[REFUSALS];
+
+static uint8_t age(int fd)
+{
+    return __atomic_load_n(&ages[(unsigned)fd % AGES], __ATOMIC_RELAXED);
+}
+
+void recogniser_forget(int fd)
+{
+    /* No locked instruction for every open and close: a step lost between two threads costs one copy, not a byte. */
+    __atomic_store_n(&ages[(unsigned)fd % AGES], (uint8_t)(age(fd) + 1), __ATOMIC_RELAXED);
+}
+
+static struct refusal *slot(int in, int out)
+{
+    return &refusals[((unsigned)in * 5 + (unsigned)out) % REFUSALS];
+}
+
+static bool is_of(const struct refusal *refusal, int in, int out)
+{
+    return refusal->delay && refusal->in == in && refusal->out == out && refusal->in_age == age(in) &&
+           refusal->out_age == age(out);
+}
+
+bool recogniser_worth(int in, int out)
+{
+    struct refusal *refusal = slot(in, out);
+    if (!is_of(refusal, in, out) || refusal->wait == 0)
+        return true;
+    if (refusal->wait != UINT_MAX)
+        refusal->wait--;
+    return false;
+}
+
+void recogniser_refused(int in, int out, bool for_good)
+{
+    struct refusal *refusal = slot(in, out);
+    unsigned delay = 1;
+    if (is_of(refusal, in, out))
+        delay = refusal->delay < UINT_MAX / 2 ? refusal->delay * 2 : refusal->delay;
+    *refusal = (struct refusal){in, out, age(in), age(out), for_good ? UINT_MAX : delay, delay};
+}
+
+off_t recogniser_source_offset(const struct read_note *note, const void *from)
+{
+    long offset = KERNEL(SYS_lseek, note->fd, 0, SEEK_CUR);
+    if (offset < 0)
+        return -1;
+    for (unsigned back = 1; back <= NOTES; back++) {
+        const struct read_note *later = &read_notes.notes[(read_notes.next - back) % NOTES];
+        if (later->fd == note->fd)
+            offset -= (long)later->length;
+        if (later == note)
+            break;
+    }
+    return offset + ((const char *)from - note->buffer);
+}

@@ -1,0 +1,69 @@
+/*
+ * The recogniser: from what a thread has read lately, says which write could be part of a copy.
+ *
+ * It costs a program that does not copy a few instructions a call: a read leaves a note, a write looks whether it
+ * starts inside a noted buffer. An address proves nothing; it only makes it worth comparing the bytes.
+ */
+#ifndef LIBOFFLOAD_RECOGNISER_H
+#define LIBOFFLOAD_RECOGNISER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* How many reads a write may lag behind: programs read one or two blocks ahead, or join two reads in one write. */
+#define NOTES 4
+
+struct read_note {
+    const char *buffer;
+    size_t length; /* bytes read; 0: no note */
+    int fd;
+};
+
+/* The thread's last reads, the newest at notes[(next - 1) % NOTES]. Of one thread alone: no lock. */
+struct read_notes {
+    unsigned next;
+    struct read_note notes[NOTES];
+};
+
+extern __thread struct read_notes read_notes;
+
+/* Leaves a note of a read(2) that gave n > 0 bytes. */
+static inline void recogniser_note(int fd, const void *buffer, size_t n)
+{
+    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd};
+}
+
+/* The newest note whose buffer holds the byte at `from`, or NULL. */
+static inline const struct read_note *recogniser_match(const void *from)
+{
+    for (unsigned back = 1; back <= NOTES; back++) {
+        const struct read_note *note = &read_notes.notes[(read_notes.next - back) % NOTES];
+        if ((uintptr_t)from - (uintptr_t)note->buffer < note->length)
+            return note;
+    }
+    return NULL;
+}
+
+/*
+ * Where in its file the byte at `from` was read, by a note of this thread that holds it: the descriptor's offset now,
+ * less what was read through it since. -1 if the descriptor has none.
+ */
+off_t recogniser_source_offset(const struct read_note *note, const void *from);
+
+/*
+ * A pair of descriptors that turned out to be no copy is asked about ever more rarely: after 1, 2, 4, 8 ... further
+ * matches. These know descriptors by number; recogniser_forget() must be told when a number may mean another file.
+ */
+
+/* Whether to look at a match of this pair at all. Counts the match. */
+bool recogniser_worth(int in, int out);
+
+/* The pair was looked at and is no copy (`for_good`: and cannot become one while the descriptors stay). */
+void recogniser_refused(int in, int out, bool for_good);
+
+/* The descriptor was opened or closed. Any thread, signal safe. */
+void recogniser_forget(int fd);
+
+#endif

@@ -1,0 +1,389 @@
+#include "session.h"
+
+#include "../buffers/compare.h"
+#include "settings.h"
+#include "syscalls.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/version.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* The first window: enough for most files, little to take back from a program that stops early. */
+#define FIRST_WINDOW ((size_t)4 << 20)
+/* glibc 2.41 and Btrfs, NFS and SMB clients have erred with longer calls; a multiple of any block. */
+#define LAST_WINDOW ((size_t)1 << 30)
+/* An engine's call should end within half a second, so that signals and progress keep their meaning. */
+#define LONG_CALL_NS 250000000L
+#define SHORT_CALL_NS 15000000L
+/* Bytes that the program must write itself after the first cut before the session begins again; doubled by each cut. */
+#define FIRST_HOLD ((uint64_t)256 << 10)
+/* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
+#define DIRECT_BLOCK 4096
+
+unsigned sessions_running;
+
+static unsigned kernel_version(void)
+{
+    struct utsname name;
+    unsigned part[3] = {0, 0, 0};
+    const char *c = name.release;
+    if (KERNEL(SYS_uname, &name) < 0)
+        return 0;
+    for (int i = 0; i < 3; i++) {
+        for (; *c >= '0' && *c <= '9'; c++)
+            part[i] = part[i] * 10 + (unsigned)(*c - '0');
+        if (*c != '.')
+            break;
+        c++;
+    }
+    return KERNEL_VERSION(part[0] & 255, part[1] & 255, part[2] < 255 ? part[2] : 255);
+}
+
+static long monotonic_ns(void)
+{
+    struct timespec now;
+    KERNEL(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
+static off_t source_end(const struct session *s)
+{
+    return s->source.size + s->shift;
+}
+
+/* ---- may it begin? ---- */
+
+static enum reason destination_fits(const struct candidate *c, struct session *s)
+{
+    long flags = KERNEL(SYS_fcntl, c->destination, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH)
+        return REASON_NOT_WRITABLE;
+    if (flags & O_APPEND)
+        return REASON_APPENDS;
+    s->direct = flags & O_DIRECT;
+    if (c->destination_state.size != c->to)
+        return REASON_OVERWRITES;
+    return REASON_NONE;
+}
+
+static enum reason pair_fits(const struct candidate *c, struct session *s)
+{
+    struct statfs source, destination;
+    if (KERNEL(SYS_fstatfs, c->source, &source) < 0 || KERNEL(SYS_fstatfs, c->destination, &destination) < 0)
+        return REASON_FS_UNKNOWN;
+    s->pair = (struct file_pair){
+        .source = c->source,
+        .destination = c->destination,
+        .source_device = c->source_state.device,
+        .destination_device = c->destination_state.device,
+        .source_fs = (uint64_t)source.f_type,
+        .destination_fs = (uint64_t)destination.f_type,
+        .block = (unsigned)destination.f_bsize,
+        .kernel = kernel_version(),
+        .compares = c->buffer != NULL,
+    };
+    enum reason why;
+    s->engine = engine_choose(&s->pair, settings.engines, &why);
+    return s->engine ? REASON_NONE : why;
+}
+
+static enum reason alignment_fits(const struct candidate *c, const struct session *s)
+{
+    off_t granule = (off_t)s->engine->granule(&s->pair);
+    if (granule <= 0 || s->shift % granule)
+        return REASON_SHIFTED;
+    return c->to % granule ? REASON_UNALIGNED : REASON_NONE;
+}
+
+enum reason session_fits(struct session *s, const struct candidate *c)
+{
+    s->source = c->source_state;
+    s->left = c->destination_state;
+    s->shift = c->to - c->from;
+    enum reason why = destination_fits(c, s);
+    if (why == REASON_NONE)
+        why = pair_fits(c, s);
+    if (why == REASON_NONE)
+        why = alignment_fits(c, s);
+    if (why != REASON_NONE)
+        return why;
+    s->fine_stamps = guard_fine_stamps(s->pair.kernel, s->pair.source_fs) &&
+                     guard_fine_stamps(s->pair.kernel, s->pair.destination_fs);
+    return guard_would_show(&s->source, s->fine_stamps) ? REASON_NONE : REASON_YOUNG;
+}
+
+static bool take_scratch(struct session *s)
+{
+    if (s->scratch)
+        return true;
+    long at = KERNEL(SYS_mmap, NULL, COMPARE_SCRATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at < 0 && at > -4096)
+        return false;
+    s->scratch = (void *)at;
+    return true;
+}
+
+void session_drop_proof(struct session *s)
+{
+    if (s->scratch)
+        KERNEL(SYS_munmap, s->scratch, COMPARE_SCRATCH);
+    s->scratch = NULL;
+}
+
+enum reason session_prove(struct session *s, const struct candidate *c)
+{
+    if (!c->buffer)
+        return REASON_NONE;
+    if (!take_scratch(s))
+        return REASON_NO_MEMORY;
+    /* Enough to recognise a copy by; session_write() compares every byte. */
+    size_t n = c->n < COMPARE_SCRATCH ? c->n : COMPARE_SCRATCH;
+    enum reason why = compare_buffer(c->buffer, n, c->source, c->from, s->scratch);
+    if (why != REASON_NONE)
+        session_drop_proof(s);
+    return why;
+}
+
+void session_start(struct session *s, const struct candidate *c)
+{
+    s->mark = s->frontier = c->to;
+    s->window = FIRST_WINDOW;
+    s->untouched = true;
+    s->tally.engine = s->engine->name;
+    __atomic_store_n(&s->running, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
+}
+
+/* ---- the frontier ---- */
+
+/* The next window's end for a frontier that must come to `goal`. */
+static off_t window_end(const struct session *s, off_t goal)
+{
+    off_t granule = (off_t)s->engine->granule(&s->pair);
+    off_t end = s->frontier + (off_t)s->window;
+    if (!s->engine->freezes_source && end > goal)
+        end = goal;
+    end -= end % granule;
+    return end >= source_end(s) || end <= s->frontier ? source_end(s) : end;
+}
+
+/* Would a plain copy meet the file size limit, or a full disk, that an engine does not meet? */
+static enum reason limits_allow(const struct session *s, off_t end)
+{
+    struct rlimit limit;
+    if (KERNEL(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) < 0 || (rlim_t)end > limit.rlim_cur)
+        return REASON_LIMITED;
+    struct statfs fs;
+    if (KERNEL(SYS_fstatfs, s->pair.destination, &fs) < 0)
+        return REASON_SPACE;
+    uint64_t wanted = (uint64_t)(source_end(s) - s->mark);
+    uint64_t with_room_to_map_it = wanted + wanted / 64 + (4 << 20);
+    return fs.f_bavail * (uint64_t)fs.f_bsize >= with_room_to_map_it ? REASON_NONE : REASON_SPACE;
+}
+
+/* Small steps for an engine that is slow here, large ones for a fast one. */
+static void adapt_window(struct session *s, long ns)
+{
+    if (ns > LONG_CALL_NS && s->window > FIRST_WINDOW / 4)
+        s->window /= 2;
+    else if (ns < SHORT_CALL_NS)
+        s->window *= 16;
+    if (s->window > LAST_WINDOW)
+        s->window = LAST_WINDOW;
+}
+
+static bool is_synchronous(int fd)
+{
+    long flags = KERNEL(SYS_fcntl, fd, F_GETFL);
+    return flags >= 0 && flags & (O_SYNC | O_DSYNC);
+}
+
+/*
+ * What the engine put beyond the frontier before it failed is not ours to keep: XFS can leave part of a clone, an SMB
+ * server a longer file. The caller has just seen the file as we left it.
+ */
+static void take_back(const struct session *s)
+{
+    struct file_state now;
+    if (guard_look(s->pair.destination, &now) && now.size > s->frontier)
+        KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
+}
+
+/* The engine says that the destination now holds the source up to `reached`. */
+static enum reason accept_step(struct session *s, off_t reached)
+{
+    struct file_state now;
+    if (!guard_stamp(s->pair.destination, s->fine_stamps, &now))
+        return REASON_STAMP;
+    if (now.size != reached)
+        return REASON_ENGINE_FAILED;
+    if (is_synchronous(s->pair.destination) && KERNEL(SYS_fsync, s->pair.destination) < 0)
+        return REASON_ENGINE_FAILED;
+    s->frontier = reached;
+    return REASON_NONE;
+}
+
+/* One call of the engine. The caller has seen that both files are as they were. */
+static enum reason engine_step(struct session *s, off_t end)
+{
+    long began = monotonic_ns();
+    int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
+    adapt_window(s, monotonic_ns() - began);
+    enum reason why = copied > 0 ? accept_step(s, s->frontier + copied) : REASON_ENGINE_FAILED;
+    if (why != REASON_NONE)
+        take_back(s);
+    /* A failed step may have moved the times as well: from here on, this is how we left it. */
+    guard_look(s->pair.destination, &s->left);
+    s->untouched = true;
+    return why;
+}
+
+/* Brings the frontier to `goal` or beyond. */
+static enum reason reach(struct session *s, off_t goal)
+{
+    if (goal > source_end(s))
+        return REASON_SOURCE_ENDED;
+    while (s->frontier < goal) {
+        off_t end = window_end(s, goal);
+        enum reason why = limits_allow(s, end);
+        if (why != REASON_NONE)
+            return why;
+        if (!guard_unchanged(s->pair.destination, &s->left))
+            return REASON_DESTINATION_CHANGED;
+        if (!guard_unchanged(s->pair.source, &s->source))
+            return REASON_SOURCE_CHANGED;
+        why = engine_step(s, end);
+        if (why != REASON_NONE)
+            return why;
+    }
+    return REASON_NONE;
+}
+
+/* ---- the mark ---- */
+
+/* The descriptor still writes where the session thinks, in the way that it began with. */
+static enum reason position_holds(const struct session *s)
+{
+    long flags = KERNEL(SYS_fcntl, s->pair.destination, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & (O_APPEND | O_PATH))
+        return REASON_DESTINATION_USED;
+    if (!!(flags & O_DIRECT) != s->direct)
+        return REASON_DESTINATION_USED;
+    return KERNEL(SYS_lseek, s->pair.destination, 0, SEEK_CUR) == s->mark ? REASON_NONE : REASON_MOVED;
+}
+
+/* With O_DIRECT the kernel refuses what is not aligned; whether it would is its word, so such a write is made. */
+static bool direct_allows(const struct session *s, const void *buffer, size_t n)
+{
+    return !s->direct || ((uintptr_t)buffer | n | (uintptr_t)s->mark) % DIRECT_BLOCK == 0;
+}
+
+/* Both files are as they were: asked last, so that it holds for all that was read and compared before. */
+static enum reason files_hold(const struct session *s)
+{
+    if (!guard_unchanged(s->pair.source, &s->source))
+        return REASON_SOURCE_CHANGED;
+    return guard_unchanged(s->pair.destination, &s->left) ? REASON_NONE : REASON_DESTINATION_CHANGED;
+}
+
+static void move_mark(struct session *s, size_t n)
+{
+    s->mark += (off_t)n;
+    s->untouched = false;
+    s->tally.offloaded += n;
+    s->tally.writes_elided++;
+    KERNEL(SYS_lseek, s->pair.destination, s->mark, SEEK_SET);
+}
+
+bool session_write(struct session *s, const void *buffer, size_t n)
+{
+    enum reason why = position_holds(s);
+    if (why == REASON_NONE && !direct_allows(s, buffer, n))
+        why = REASON_UNALIGNED;
+    /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
+    if (why == REASON_NONE && s->mark + (off_t)n <= source_end(s))
+        why = compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, s->scratch);
+    if (why == REASON_NONE)
+        why = reach(s, s->mark + (off_t)n);
+    if (why == REASON_NONE)
+        why = files_hold(s);
+    if (why != REASON_NONE) {
+        session_settle(s, why);
+        return false;
+    }
+    move_mark(s, n);
+    return true;
+}
+
+/* A signal that the program does not block has come: a copy in the kernel would end early and say how far it got. */
+static bool signal_waits(const struct session *s)
+{
+    uint64_t pending = 0;
+    KERNEL(SYS_rt_sigpending, &pending, sizeof pending);
+    return pending & ~s->blocked;
+}
+
+/* As reach(), in single steps, until a signal waits. */
+static enum reason reach_by_steps(struct session *s, off_t goal)
+{
+    enum reason why = REASON_NONE;
+    while (why == REASON_NONE && s->frontier < goal && !signal_waits(s)) {
+        off_t step = s->frontier + (off_t)s->window;
+        why = reach(s, step < goal ? step : goal);
+    }
+    return why;
+}
+
+size_t session_copy(struct session *s, off_t from, size_t n)
+{
+    enum reason why = position_holds(s);
+    if (why == REASON_NONE && from + s->shift != s->mark)
+        why = REASON_MOVED;
+    if ((off_t)n > source_end(s) - s->mark)
+        n = (size_t)(source_end(s) - s->mark);
+    if (why == REASON_NONE)
+        why = reach_by_steps(s, s->mark + (off_t)n);
+    if ((off_t)n > s->frontier - s->mark)
+        n = (size_t)(s->frontier - s->mark);
+    if (why == REASON_NONE)
+        why = files_hold(s);
+    if (why != REASON_NONE) {
+        session_settle(s, why);
+        return 0;
+    }
+    if (n)
+        move_mark(s, n);
+    return n;
+}
+
+/* ---- the end ---- */
+
+static void cut_back(struct session *s)
+{
+    if (s->frontier > s->mark) {
+        KERNEL(SYS_ftruncate, s->pair.destination, s->mark);
+        s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));
+        s->cuts++;
+    } else if (!s->untouched) {
+        guard_touch(s->pair.destination, s->mark);
+    }
+}
+
+void session_settle(struct session *s, enum reason why)
+{
+    if (!s->running)
+        return;
+    if (guard_unchanged(s->pair.destination, &s->left))
+        cut_back(s);
+    else
+        why = REASON_DESTINATION_CHANGED;
+    s->tally.reason = why;
+    session_drop_proof(s);
+    __atomic_store_n(&s->running, 0, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,106 @@
+/*
+ * A session: one copy in progress, from one regular file of the program to another.
+ *
+ *     destination   |  written by the program, or    |  put there by an engine,   |
+ *                   |  dropped because it was equal  |  not yet written           |
+ *                   0                               mark                      frontier = end of file
+ *
+ * The frontier runs ahead of the mark in windows. A write at the mark whose bytes are proven equal to the source's is
+ * dropped and moves the mark. Anything else settles the session: the destination is cut back to the mark, and the
+ * program's own calls go on from there. A settled session stays in its place as the record of the copy until the
+ * destination is closed, and can begin again.
+ */
+#ifndef LIBOFFLOAD_SESSION_H
+#define LIBOFFLOAD_SESSION_H
+
+#include "../engines/engine.h"
+#include "guards.h"
+#include "reasons.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct tally {
+    uint64_t offloaded; /* bytes that engines put into the destination and that stayed */
+    uint64_t written;   /* bytes that the program's own writes put there since the copy was recognised */
+    uint64_t reads_elided, writes_elided;
+    const char *engine; /* the last that served, or NULL */
+    enum reason reason; /* why the session last ended or did not begin */
+};
+
+/*
+ * All of it belongs to whoever holds the lock (table.h), but for `running`, `source` and `left`'s device and inode,
+ * which any thread may read to learn whether a file is some session's, and tally.written, which is only added to.
+ */
+struct session {
+    int lock; /* a futex, see table.c */
+    int running;
+    struct file_pair pair; /* the program's descriptors, checked against the states below at each decision */
+    struct file_state source; /* as it was before anything was copied */
+    struct file_state left;   /* the destination as we left it */
+    const struct engine *engine;
+    off_t shift;    /* an offset in the destination, less that of the same byte in the source */
+    off_t mark;     /* offset in the destination */
+    off_t frontier; /* offset in the destination, and its size; never before the mark */
+    size_t window;  /* bytes that the next call of the engine may take */
+    bool fine_stamps;
+    bool direct;    /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
+    bool untouched; /* no write was dropped since the destination's times were last set */
+    uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
+    uint64_t hold;  /* the session may begin again when tally.written has reached this */
+    unsigned cuts;  /* how often it was settled with its frontier ahead */
+    void *scratch;  /* COMPARE_SCRATCH bytes while running, else NULL */
+    char *names;    /* two paths of SESSION_PATH bytes, source and destination, if there is a report; else NULL */
+    struct tally tally;
+};
+
+#define SESSION_PATH 4096
+
+/* How many sessions of the process are running: a hint, to be read without a lock. */
+extern unsigned sessions_running;
+
+/* A write, or a copy asked of the kernel, that could begin a session. */
+struct candidate {
+    int source, destination; /* descriptors */
+    off_t from, to;          /* offset in the source; in the destination */
+    const void *buffer;      /* what is to be written, or NULL: the kernel copies */
+    size_t n;                /* bytes */
+    struct file_state source_state, destination_state;
+};
+
+/*
+ * Could an offload serve the candidate? Fills in the session, which is not running, and asks the engines. REASON_NONE
+ * if so. Only looks: neither file is changed.
+ */
+enum reason session_fits(struct session *session, const struct candidate *candidate);
+
+/* Is what the candidate wants written what its source holds? REASON_NONE if so. */
+enum reason session_prove(struct session *session, const struct candidate *candidate);
+
+/* Gives back what session_prove() took, for a session that is not going to start. */
+void session_drop_proof(struct session *session);
+
+/* Starts the session that session_fits() and session_prove() found good, with the mark at the candidate's place. */
+void session_start(struct session *session, const struct candidate *candidate);
+
+/*
+ * The program writes n bytes from `buffer` to the destination. True: the destination holds them, the mark, and the
+ * descriptor's offset, have moved; the write is not to be made. False: the session was settled, nothing has moved.
+ */
+bool session_write(struct session *session, const void *buffer, size_t n);
+
+/*
+ * The program has the kernel copy n bytes from `from` in the source to the destination's offset. As session_write(), but
+ * may serve fewer: the bytes served, or 0. The source's offset is the caller's to move.
+ */
+size_t session_copy(struct session *session, off_t from, size_t n);
+
+/*
+ * Ends the offload: the destination is cut back to the mark if it is as we left it, and gets the time of the last
+ * write that was dropped. Nothing happens if the session is not running.
+ */
+void session_settle(struct session *session, enum reason why);
+
+#endif

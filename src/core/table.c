@@ -1,0 +1,178 @@
+#include "table.h"
+
+#include "syscalls.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+struct table {
+    int owner;                   /* the pid whose sessions these are; 0 after a fork */
+    unsigned used;               /* no place at or above this was ever taken */
+    int destination[TABLE_SIZE]; /* the session's destination descriptor + 1; 0: the place is free */
+    struct session sessions[TABLE_SIZE];
+};
+
+static struct table *table;
+unsigned table_taken;
+
+#define LOAD(from) __atomic_load_n(&(from), __ATOMIC_SEQ_CST)
+#define STORE(to, value) __atomic_store_n(&(to), (value), __ATOMIC_SEQ_CST)
+#define ADD(to, value) __atomic_add_fetch(&(to), (value), __ATOMIC_SEQ_CST)
+#define EXCHANGE_IF(at, was, value)                                                                                    \
+    __atomic_compare_exchange_n(&(at), &(was), (value), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+
+static void make_table(void)
+{
+    long at = KERNEL(SYS_mmap, NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at < 0 && at > -4096)
+        return;
+    struct table *made = (struct table *)at, *none = NULL;
+    if (KERNEL(SYS_madvise, at, sizeof *made, MADV_WIPEONFORK) < 0 || !EXCHANGE_IF(table, none, made))
+        KERNEL(SYS_munmap, at, sizeof *made);
+}
+
+/* The table, if it is this process's. */
+static bool own_table(void)
+{
+    if (!LOAD(table))
+        make_table();
+    if (!LOAD(table))
+        return false;
+    int pid = (int)KERNEL(SYS_getpid), nobody = 0;
+    if (LOAD(table->owner) == pid)
+        return true;
+    if (!EXCHANGE_IF(table->owner, nobody, pid))
+        return nobody == pid;
+    /* Fresh, or a fork's child: what the parent had taken is gone. */
+    STORE(table_taken, 0);
+    STORE(sessions_running, 0);
+    return true;
+}
+
+bool table_enter(uint64_t *blocked)
+{
+    if (!own_table())
+        return false;
+    uint64_t all = UINT64_MAX;
+    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, blocked, sizeof all);
+    return true;
+}
+
+void table_leave(uint64_t blocked)
+{
+    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &blocked, NULL, sizeof blocked);
+}
+
+/* A futex lock of three states: 0 free, 1 taken, 2 taken and waited for (U. Drepper, "Futexes Are Tricky", mutex2). */
+static void lock(struct session *s)
+{
+    int free = 0;
+    if (EXCHANGE_IF(s->lock, free, 1))
+        return;
+    while (__atomic_exchange_n(&s->lock, 2, __ATOMIC_SEQ_CST) != 0)
+        KERNEL(SYS_futex, &s->lock, FUTEX_WAIT_PRIVATE, 2, NULL);
+}
+
+void table_unlock(struct session *s)
+{
+    if (__atomic_exchange_n(&s->lock, 0, __ATOMIC_SEQ_CST) == 2)
+        KERNEL(SYS_futex, &s->lock, FUTEX_WAKE_PRIVATE, INT_MAX);
+}
+
+static size_t place_of(const struct session *s)
+{
+    return (size_t)(s - table->sessions);
+}
+
+struct session *table_find(int destination)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        if (__atomic_load_n(&table->destination[i], __ATOMIC_RELAXED) != destination + 1)
+            continue;
+        lock(&table->sessions[i]);
+        if (LOAD(table->destination[i]) == destination + 1)
+            return &table->sessions[i];
+        table_unlock(&table->sessions[i]);
+    }
+    return NULL;
+}
+
+struct session *table_claim(int destination)
+{
+    for (unsigned i = 0; i < TABLE_SIZE; i++) {
+        int nobody = 0;
+        if (!EXCHANGE_IF(table->destination[i], nobody, -1))
+            continue;
+        struct session *s = &table->sessions[i];
+        lock(s);
+        /* All but the lock, for which someone may be waiting who took the place for its last owner's. */
+        memset((char *)s + offsetof(struct session, running), 0, sizeof *s - offsetof(struct session, running));
+        for (unsigned used = LOAD(table->used); used <= i;)
+            if (EXCHANGE_IF(table->used, used, i + 1))
+                break;
+        STORE(table->destination[i], destination + 1);
+        ADD(table_taken, 1);
+        return s;
+    }
+    return NULL;
+}
+
+void table_release(struct session *s)
+{
+    ADD(table_taken, -1);
+    STORE(table->destination[place_of(s)], 0);
+    table_unlock(s);
+}
+
+void table_each(void (*visit)(struct session *, const void *), const void *what)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        if (LOAD(table->destination[i]) <= 0)
+            continue;
+        lock(&table->sessions[i]);
+        if (LOAD(table->destination[i]) > 0)
+            visit(&table->sessions[i], what);
+        else
+            table_unlock(&table->sessions[i]);
+    }
+}
+
+static bool concerns(const struct session *s, const struct file_state *file, bool or_source)
+{
+    return LOAD(s->running) &&
+           (guard_same_file(&s->left, file) || (or_source && guard_same_file(&s->source, file)));
+}
+
+void table_each_of_file(const struct file_state *file, bool or_source,
+                        void (*visit)(struct session *, const void *), const void *what)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        struct session *s = &table->sessions[i];
+        if (!concerns(s, file, or_source))
+            continue;
+        lock(s);
+        if (concerns(s, file, or_source))
+            visit(s, what);
+        else
+            table_unlock(s);
+    }
+}
+
+bool table_is_source(int fd)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++)
+        if (LOAD(table->sessions[i].running) && LOAD(table->sessions[i].pair.source) == fd)
+            return true;
+    return false;
+}

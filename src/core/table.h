@@ -1,0 +1,59 @@
+/*
+ * The table of this process's sessions.
+ *
+ * It lies in memory that a fork() empties (MADV_WIPEONFORK, madvise(2)): a child, by whichever call it was made, starts
+ * with no session, and the parent's go on. A child of vfork() shares the parent's memory but not its pid, and is told
+ * that there is no table.
+ *
+ * A thread holds the lock of at most one session, for the time of one call of the program, with all signals blocked: no
+ * handler can come in between, and whoever waits for the lock waits for a thread that is running.
+ */
+#ifndef LIBOFFLOAD_TABLE_H
+#define LIBOFFLOAD_TABLE_H
+
+#include "session.h"
+
+/* Copies of one process that are followed at once. A further one is reported as REASON_TOO_MANY. */
+#define TABLE_SIZE 1024
+
+/* How many places of the table are taken: a hint, to be read without a lock. */
+extern unsigned table_taken;
+
+/*
+ * To be called before anything else here, by every call of the program that needs the table; false if there is none
+ * to be had (vfork child, no memory, kernel before 4.14). Then blocks all signals; *blocked receives what was blocked.
+ */
+bool table_enter(uint64_t *blocked);
+
+/* Ends what table_enter() began. */
+void table_leave(uint64_t blocked);
+
+/* The session whose destination is this descriptor, locked, or NULL. */
+struct session *table_find(int destination);
+
+/* A fresh session for this destination, locked, or NULL if all are taken. */
+struct session *table_claim(int destination);
+
+/* Unlocks a session. */
+void table_unlock(struct session *session);
+
+/* Gives the place of a locked session that is not running back, and unlocks it. */
+void table_release(struct session *session);
+
+/* Calls `visit` with every session taken, locked and in turn. `visit` unlocks or releases it. */
+void table_each(void (*visit)(struct session *session, const void *what), const void *what);
+
+/*
+ * Calls `visit` likewise with every running session whose destination is that file, or, if `or_source`, whose source
+ * is. Sessions of other files are not waited for.
+ */
+void table_each_of_file(const struct file_state *file, bool or_source,
+                        void (*visit)(struct session *session, const void *what), const void *what);
+
+/*
+ * Whether the descriptor is known to be the source of a running session. It is then no other's destination, for
+ * a session begins only after all those have been settled whose source is its destination.
+ */
+bool table_is_source(int fd);
+
+#endif

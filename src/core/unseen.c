@@ -1,0 +1,27 @@
+#include "unseen.h"
+
+struct unseen_use streamed, mapped;
+
+void unseen_add(struct unseen_use *set, int fd)
+{
+    if (fd < 0)
+        return;
+    if (fd >= UNSEEN_RANGE)
+        set->beyond = true;
+    else
+        __atomic_fetch_or(&set->held[fd / 8], (uint8_t)(1 << fd % 8), __ATOMIC_RELAXED);
+}
+
+void unseen_remove_range(struct unseen_use *set, int first, int last)
+{
+    for (int fd = first < 0 ? 0 : first; fd <= last && fd < UNSEEN_RANGE; fd++)
+        if (unseen_holds(set, fd))
+            __atomic_fetch_and(&set->held[fd / 8], (uint8_t) ~(1 << fd % 8), __ATOMIC_RELAXED);
+}
+
+bool unseen_holds(const struct unseen_use *set, int fd)
+{
+    if (fd < 0 || fd >= UNSEEN_RANGE)
+        return set->beyond;
+    return __atomic_load_n(&set->held[fd / 8], __ATOMIC_RELAXED) >> fd % 8 & 1;
+}

@@ -1,0 +1,62 @@
+/*
+ * Engines: the ways to have bytes copied without moving them through the program. Each is one file that fills one
+ * struct engine; engine_list() has them in the order in which they are asked.
+ *
+ * Engine functions may run in a signal handler of the program: system calls only, no allocation, no lock.
+ */
+#ifndef LIBOFFLOAD_ENGINE_H
+#define LIBOFFLOAD_ENGINE_H
+
+#include "../core/reasons.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The two files of a copy, as far as an engine wants to know them. The descriptors are the program's own. */
+struct file_pair {
+    int source, destination; /* source open for reading, destination for writing, not O_APPEND */
+    dev_t source_device, destination_device;
+    uint64_t source_fs, destination_fs; /* statfs(2) f_type */
+    unsigned block;                     /* bytes: the destination file system's block */
+    unsigned kernel;                    /* as LINUX_VERSION_CODE */
+    bool compares; /* the program's buffers are compared with the source, so the source is read all the same */
+};
+
+struct engine {
+    const char *name;
+
+    /* Can the engine serve these files? REASON_NONE, or why not. */
+    enum reason (*refuses)(const struct file_pair *pair);
+
+    /*
+     * Copies n bytes from `from` in the source to `to` in the destination; both offsets are multiples of granule(),
+     * and so is n unless it reaches the source's end. Returns how many bytes the destination holds, which may be fewer,
+     * or a negative errno. The descriptors' own offsets do not move.
+     */
+    int64_t (*copy)(const struct file_pair *pair, off_t from, off_t to, size_t n);
+
+    /* The bytes to a multiple of which offsets must be aligned. */
+    unsigned (*granule)(const struct file_pair *pair);
+
+    /*
+     * What a finished copy proves. True: the destination holds the source as it stood during the call, and any later
+     * change of the source, by a store into a mapping too, moves its time of change; so the copy may run ahead of the
+     * program. False: it holds what the source gave at some moment of the call; only what the program has asked for
+     * is copied.
+     */
+    bool freezes_source;
+};
+
+/* All engines in the order in which they are asked, with a NULL behind them. */
+const struct engine *const *engine_list(void);
+
+/*
+ * The first engine that serves the pair among those that the user allows (bit i of `allowed`: the engine at place i
+ * of the list). NULL if none does; *why is then the reason of the first that was asked.
+ */
+const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why);
+
+extern const struct engine engine_clone, engine_kernel;
+
+#endif

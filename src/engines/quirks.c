@@ -1,0 +1,68 @@
+#include "quirks.h"
+
+#include <linux/magic.h>
+#include <linux/version.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Those that linux/magic.h does not have, or has since lately. */
+#define XFS_TYPE 0x58465342
+#define ZFS_TYPE 0x2fc12fc1
+#define BCACHEFS_TYPE 0xca451a4e
+#define SMB2_TYPE 0xfe534d42
+#define CIFS_TYPE 0xff534d42
+#define CEPH_TYPE 0x00c36400
+#define F2FS_TYPE 0xf2f52010
+#define FUSE_TYPE 0x65735546
+
+#define SINCE(major, minor) KERNEL_VERSION(major, minor, 0)
+#define ALWAYS 0
+#define NEVER UINT32_MAX
+
+struct quirk {
+    const char *engine;
+    uint64_t fs_type;
+    uint32_t since;     /* the first kernel on which the engine may be used here */
+    enum reason before; /* what is said of a kernel before that */
+};
+
+/*
+ * The first line for an engine and a file system counts.
+ *
+ * clone, 4.20: until then a clone of an unaligned end of file into the middle of another left wrong bytes (Btrfs, kernel
+ * commit ac765f83f139; XFS, commit b39989009bdb). XFS before 6.1.121 and 6.12 can report success for a part of a clone;
+ * the session looks at the size after every clone, on every kernel.
+ * ZFS: clones were lost or zero-filled in OpenZFS 2.2.0 to 2.2.3 (openzfs issues 15526, 15728, 15933), and the version of
+ * a module cannot be told from the file system. bcachefs: wrong data after a reflink (koverstreet/bcachefs issue 991).
+ * SMB: a clone that fails can leave the destination longer, and one that succeeds need not share (ksmbd 6.12, 7.3).
+ *
+ * kernel, 5.3: copy_file_range(2) did not check its arguments before, and on SMB left empty files (golang/go 42400).
+ */
+static const struct quirk quirks[] = {
+    {"clone", XFS_TYPE, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
+    {"clone", BTRFS_SUPER_MAGIC, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
+    {"clone", OVERLAYFS_SUPER_MAGIC, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
+    {"clone", EXT4_SUPER_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", TMPFS_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", RAMFS_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", F2FS_TYPE, NEVER, REASON_FS_CANNOT},
+    {"clone", MSDOS_SUPER_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", FUSE_TYPE, NEVER, REASON_FS_CANNOT},
+    {"clone", CEPH_TYPE, NEVER, REASON_FS_CANNOT},
+    {"clone", ZFS_TYPE, NEVER, REASON_FS_UNKNOWN},
+    {"clone", BCACHEFS_TYPE, NEVER, REASON_FS_UNKNOWN},
+    {"clone", NFS_SUPER_MAGIC, NEVER, REASON_FS_UNKNOWN},
+    {"clone", SMB2_TYPE, NEVER, REASON_FS_UNKNOWN},
+    {"clone", CIFS_TYPE, NEVER, REASON_FS_UNKNOWN},
+
+    {"kernel", XFS_TYPE, SINCE(5, 3), REASON_KERNEL_TOO_OLD},
+    {"kernel", BTRFS_SUPER_MAGIC, SINCE(5, 3), REASON_KERNEL_TOO_OLD},
+};
+
+enum reason quirk_refuses(const char *engine, uint64_t fs_type, unsigned kernel)
+{
+    for (size_t i = 0; i < sizeof quirks / sizeof *quirks; i++)
+        if (quirks[i].fs_type == fs_type && strcmp(quirks[i].engine, engine) == 0)
+            return quirks[i].since != NEVER && kernel >= quirks[i].since ? REASON_NONE : quirks[i].before;
+    return REASON_FS_UNKNOWN;
+}

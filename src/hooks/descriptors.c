@@ -1,0 +1,172 @@
+/* What opens, closes, duplicates and hands on descriptors. */
+#define FAMILY_DESCRIPTORS
+#include "hook.h"
+
+#include "../core/report.h"
+#include "../core/unseen.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sys/file.h>
+
+/* open(2): a mode is passed only with these flags. */
+static bool takes_mode(int flags)
+{
+    return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+EXPORT int open(const char *path, int flags, ...)
+{
+    va_list rest;
+    va_start(rest, flags);
+    mode_t mode = takes_mode(flags) ? va_arg(rest, mode_t) : 0;
+    va_end(rest);
+    return copy_opened(original_open(path, flags, mode));
+}
+
+EXPORT int openat(int dir, const char *path, int flags, ...)
+{
+    va_list rest;
+    va_start(rest, flags);
+    mode_t mode = takes_mode(flags) ? va_arg(rest, mode_t) : 0;
+    va_end(rest);
+    return copy_opened(original_openat(dir, path, flags, mode));
+}
+
+EXPORT int creat(const char *path, mode_t mode)
+{
+    return copy_opened(original_creat(path, mode));
+}
+
+int __open_2(const char *path, int flags);
+EXPORT int __open_2(const char *path, int flags)
+{
+    return copy_opened(original___open_2(path, flags));
+}
+
+int __openat_2(int dir, const char *path, int flags);
+EXPORT int __openat_2(int dir, const char *path, int flags)
+{
+    return copy_opened(original___openat_2(dir, path, flags));
+}
+
+EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags)
+{
+    return copy_opened(original_open_by_handle_at(mount, handle, flags));
+}
+
+/* The numbers mean nothing any more to those who know files by them. */
+static void closing(int first, int last)
+{
+    copy_closing(first, last);
+    unseen_remove_range(&streamed, first, last);
+    unseen_remove_range(&mapped, first, last);
+}
+
+static bool is_ours(int fd)
+{
+    return fd >= 0 && fd == report_descriptor();
+}
+
+EXPORT int close(int fd)
+{
+    if (is_ours(fd)) {
+        errno = EBADF; /* what it is to the program */
+        return -1;
+    }
+    closing(fd, fd);
+    return original_close(fd);
+}
+
+/* Closes a range with the report's descriptor left out. */
+static int close_around(unsigned first, unsigned last, int flags)
+{
+    unsigned ours = (unsigned)report_descriptor();
+    if (report_descriptor() < 0 || ours < first || ours > last)
+        return original_close_range(first, last, flags);
+    int below = ours > first ? original_close_range(first, ours - 1, flags) : 0;
+    if (below != 0)
+        return below;
+    return ours < last ? original_close_range(ours + 1, last, flags) : 0;
+}
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
+        closing((int)first, last > INT_MAX ? INT_MAX : (int)last);
+    return close_around(first, last, flags);
+}
+
+/* closefrom(3) ends the process if it cannot close, and looks through /proc on old kernels: libc's to do. */
+EXPORT void closefrom(int first)
+{
+    int from = first < 0 ? 0 : first;
+    closing(from, INT_MAX);
+    if (report_descriptor() < from || close_around((unsigned)from, ~0U, 0) != 0)
+        original_closefrom(first);
+}
+
+EXPORT int dup(int fd)
+{
+    copy_settle(fd);
+    return copy_opened(original_dup(fd));
+}
+
+EXPORT int dup2(int fd, int as)
+{
+    copy_settle(fd);
+    if (fd != as)
+        closing(as, as);
+    return copy_opened(original_dup2(fd, as));
+}
+
+EXPORT int dup3(int fd, int as, int flags)
+{
+    copy_settle(fd);
+    closing(as, as);
+    return copy_opened(original_dup3(fd, as, flags));
+}
+
+EXPORT int fcntl(int fd, int command, ...)
+{
+    va_list rest;
+    va_start(rest, command);
+    long argument = va_arg(rest, long);
+    va_end(rest);
+    if (command == F_GETFD || command == F_SETFD || command == F_GETFL)
+        return original_fcntl(fd, command, argument);
+    copy_settle(fd);
+    int result = original_fcntl(fd, command, argument);
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copy_opened(result) : result;
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    va_list rest;
+    va_start(rest, request);
+    void *argument = va_arg(rest, void *);
+    va_end(rest);
+    copy_settle(fd);
+    return original_ioctl(fd, request, argument);
+}
+
+EXPORT int flock(int fd, int operation)
+{
+    copy_settle(fd);
+    return original_flock(fd, operation);
+}
+
+EXPORT int lockf(int fd, int command, off_t n)
+{
+    copy_settle(fd);
+    return original_lockf(fd, command, n);
+}
+
+/* A message with control data may carry descriptors to another process (unix(7), SCM_RIGHTS). */
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (copy_running() && message && message->msg_controllen)
+        copy_settle_all();
+    return original_sendmsg(fd, message, flags);
+}

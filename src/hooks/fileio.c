@@ -1,0 +1,50 @@
+/* read, write, and what moves a file's offset and end. */
+#define FAMILY_FILEIO
+#include "hook.h"
+
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+    copy_settle(fd);
+    return copy_read(fd, buf, original_read(fd, buf, n));
+}
+
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+    copy_settle(fd);
+    return copy_read(fd, buf, original___read_chk(fd, buf, n, room));
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+    cancellation_point();
+    if (copy_write(fd, buf, n))
+        return (ssize_t)n;
+    copy_settle(fd);
+    return copy_wrote(fd, original_write(fd, buf, n));
+}
+
+/* Programs ask for the offset all through a copy (dd, Python, ddrescue); it is always exact. The end may not be. */
+EXPORT off_t lseek(int fd, off_t offset, int whence)
+{
+    if (whence != SEEK_CUR && whence != SEEK_SET)
+        copy_settle(fd);
+    return original_lseek(fd, offset, whence);
+}
+
+EXPORT int ftruncate(int fd, off_t size)
+{
+    copy_settle(fd);
+    return original_ftruncate(fd, size);
+}
+
+EXPORT int fallocate(int fd, int mode, off_t from, off_t n)
+{
+    copy_settle(fd);
+    return original_fallocate(fd, mode, from, n);
+}
+
+EXPORT int posix_fallocate(int fd, off_t from, off_t n)
+{
+    copy_settle(fd);
+    return original_posix_fallocate(fd, from, n);
+}

@@ -1,0 +1,53 @@
+/*
+ * What every file of hooks starts with: it names its family (#define FAMILY_FILEIO), includes this, and writes one
+ * function for each CALL of the family:
+ *
+ *     EXPORT ssize_t write(int fd, const void *buf, size_t n)
+ *     {
+ *         if (copy_write(fd, buf, n))                                  the core has dealt with it
+ *             return (ssize_t)n;
+ *         return copy_wrote(fd, original_write(fd, buf, n));           or the program's own call is made
+ *     }
+ *
+ * A hook allocates nothing, waits for nothing but another thread's hook on the same file, and leaves errno alone.
+ */
+#ifndef LIBOFFLOAD_HOOK_H
+#define LIBOFFLOAD_HOOK_H
+
+#include "../core/copy.h"
+#include "originals.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/*
+ * The family's twins: further names for the same code. Written as assembly, for C would compare the twin's declaration
+ * in libc's headers (`struct stat64 *`) with ours (`struct stat *`), which on 64 bit systems differ only by name.
+ */
+#define CALL(returns, name, parameters, before)
+#define TWIN(twin, name)                                                                                               \
+    __asm__(".globl " #twin "\n\t.type " #twin ", %function\n\t.set " #twin ", " #name "\n");
+#define HANDOVER(name)
+#define ENDING(name) HANDOVER(name)
+#include "calls.def"
+#undef CALL
+#undef TWIN
+#undef HANDOVER
+#undef ENDING
+
+void pthread_testcancel(void) __attribute__((weak)); /* libc's since 2.34, libpthread's before */
+
+/*
+ * A read or write is a cancellation point (pthreads(7)). One that the core serves without a call to libc is made one
+ * here, before anything has happened.
+ */
+static inline void cancellation_point(void)
+{
+    if (copy_watching() && pthread_testcancel)
+        pthread_testcancel();
+}
+
+#endif

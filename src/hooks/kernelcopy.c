@@ -1,0 +1,29 @@
+/* Copies that the program asks the kernel for: no byte passes through the program. */
+#define FAMILY_KERNELCOPY
+#include "hook.h"
+
+EXPORT ssize_t sendfile(int out, int in, off_t *from, size_t n)
+{
+    copy_settle(in);
+    cancellation_point();
+    size_t copied = copy_between(out, in, from, n);
+    if (copied)
+        return (ssize_t)copied;
+    copy_settle(out);
+    return copy_wrote(out, original_sendfile(out, in, from, n));
+}
+
+/* File systems that share extents do so for this call by themselves. */
+EXPORT ssize_t copy_file_range(int in, off_t *from, int out, off_t *to, size_t n, unsigned flags)
+{
+    copy_settle(in);
+    copy_settle(out);
+    return copy_wrote(out, original_copy_file_range(in, from, out, to, n, flags));
+}
+
+EXPORT ssize_t splice(int in, off_t *from, int out, off_t *to, size_t n, unsigned flags)
+{
+    copy_settle(in);
+    copy_settle(out);
+    return copy_wrote(out, original_splice(in, from, out, to, n, flags));
+}

@@ -1,0 +1,16 @@
+/* Memory maps of files: a mapping shows the file's end, and writes to it unseen. */
+#define FAMILY_MEMORY
+#include "hook.h"
+
+#include "../core/unseen.h"
+
+#include <sys/mman.h>
+
+EXPORT void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t from)
+{
+    if (!(flags & MAP_ANONYMOUS)) {
+        copy_settle(fd);
+        unseen_add(&mapped, fd);
+    }
+    return original_mmap(at, n, protection, flags, fd, from);
+}

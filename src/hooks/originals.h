@@ -1,0 +1,46 @@
+/*
+ * The functions that our hooks stand in front of, as the next object in the program's search order has them: libc's,
+ * or another preloaded library's.
+ *
+ * Each is a variable `original_NAME`, made from calls.def. It can be called at any time: until originals_resolve() has
+ * run it leads to the bare system call, or to a look-up.
+ */
+#ifndef LIBOFFLOAD_ORIGINALS_H
+#define LIBOFFLOAD_ORIGINALS_H
+
+#include <aio.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <utime.h>
+
+struct file_handle;
+struct statx;
+
+#define CALL(returns, name, parameters, ...) extern returns(*original_##name) parameters;
+#define TWIN(twin, name)
+#define HANDOVER(name) extern void (*original_##name)(void);
+#define ENDING(name) HANDOVER(name)
+#define FAMILY_ALL
+#include "calls.def"
+#undef FAMILY_ALL
+#undef CALL
+#undef TWIN
+#undef HANDOVER
+#undef ENDING
+
+/*
+ * Looks every original up with dlsym(RTLD_NEXT). Called once by the library's constructor; calling it again changes
+ * nothing. Not for signal handlers: dlsym(3) takes the dynamic linker's lock.
+ */
+void originals_resolve(void);
+
+/* Whether originals_resolve() has run. */
+extern bool originals_resolved;
+
+#endif

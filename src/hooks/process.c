@@ -1,0 +1,126 @@
+/* What starts, becomes and ends processes, what limits them, and system calls by number. */
+#define FAMILY_PROCESS
+#include "hook.h"
+
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+/*
+ * A HANDOVER or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
+ * take any number of arguments. So the hook keeps the registers that carry arguments, calls one of these two, puts the
+ * registers back and jumps to the original.
+ */
+void process_handover(void) __attribute__((visibility("hidden")));
+void process_ending(void) __attribute__((visibility("hidden")));
+
+void process_handover(void)
+{
+    if (!originals_resolved)
+        originals_resolve();
+    copy_settle_all();
+}
+
+void process_ending(void)
+{
+    if (!originals_resolved)
+        originals_resolve();
+    copy_end_all();
+}
+
+#if defined(__x86_64__)
+/* Arguments: rdi rsi rdx rcx r8 r9, and rax for variadic calls. Seven pushes align the stack to 16 bytes. */
+#define GO_ON(name, first)                                                                                             \
+    __asm__(".globl " #name "\n\t.type " #name ", @function\n" #name ":\n\t"                                           \
+            "endbr64\n\t"                                                                                              \
+            "push %rdi\n\tpush %rsi\n\tpush %rdx\n\tpush %rcx\n\tpush %r8\n\tpush %r9\n\tpush %rax\n\t"                \
+            "call " #first "\n\t"                                                                                      \
+            "pop %rax\n\tpop %r9\n\tpop %r8\n\tpop %rcx\n\tpop %rdx\n\tpop %rsi\n\tpop %rdi\n\t"                       \
+            "jmp *original_" #name "(%rip)\n\t"                                                                        \
+            ".size " #name ", . - " #name "\n");
+#elif defined(__aarch64__)
+/* Arguments: x0 to x7; x30 has the way back. x16 is free for calls between objects (AAPCS64, 6.1.1). */
+#define GO_ON(name, first)                                                                                             \
+    __asm__(".globl " #name "\n\t.type " #name ", %function\n" #name ":\n\t"                                           \
+            "hint #34\n\t"                                                                                             \
+            "stp x29, x30, [sp, #-80]!\n\tstp x0, x1, [sp, #16]\n\tstp x2, x3, [sp, #32]\n\t"                          \
+            "stp x4, x5, [sp, #48]\n\tstp x6, x7, [sp, #64]\n\t"                                                       \
+            "bl " #first "\n\t"                                                                                        \
+            "ldp x0, x1, [sp, #16]\n\tldp x2, x3, [sp, #32]\n\tldp x4, x5, [sp, #48]\n\t"                              \
+            "ldp x6, x7, [sp, #64]\n\tldp x29, x30, [sp], #80\n\t"                                                     \
+            "adrp x16, original_" #name "\n\tldr x16, [x16, #:lo12:original_" #name "]\n\tbr x16\n\t"                  \
+            ".size " #name ", . - " #name "\n");
+#endif
+
+#define CALL(returns, name, parameters, before)
+#define TWIN(twin, name)
+#define HANDOVER(name) GO_ON(name, process_handover)
+#define ENDING(name) GO_ON(name, process_ending)
+#include "calls.def"
+
+/* The handlers of at_quick_exit(3) run after this; what they copy is theirs. */
+EXPORT void quick_exit(int status)
+{
+    copy_finish();
+    original_quick_exit(status);
+    __builtin_unreachable();
+}
+
+/* A limit on file sizes must be met where plain writes would meet it. */
+EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+    copy_settle_all();
+    return original_setrlimit(resource, limit);
+}
+
+EXPORT int prlimit(pid_t pid, __rlimit_resource_t resource, const struct rlimit *limit, struct rlimit *old)
+{
+    copy_settle_all();
+    return original_prlimit(pid, resource, limit, old);
+}
+
+/* System calls that threads make all the time and that have to do with no file. */
+static bool concerns_no_file(long number)
+{
+    switch (number) {
+    case SYS_futex:
+    case SYS_gettid:
+    case SYS_getpid:
+    case SYS_getrandom:
+    case SYS_tgkill:
+    case SYS_sched_yield:
+    case SYS_getcpu:
+    case SYS_membarrier:
+    case SYS_clock_gettime:
+    case SYS_clock_nanosleep:
+    case SYS_nanosleep:
+    case SYS_madvise:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void before_system_call(long number, long a, long b)
+{
+    if (number == SYS_close)
+        copy_closing((int)a, (int)a);
+    else if (number == SYS_close_range)
+        copy_closing((int)a, (int)b);
+    else if (number == SYS_exit_group)
+        copy_end_all();
+    else if (!concerns_no_file(number))
+        copy_settle_all();
+}
+
+EXPORT long syscall(long number, ...)
+{
+    long a[6];
+    va_list rest;
+    va_start(rest, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(rest, long);
+    va_end(rest);
+    if (copy_watching())
+        before_system_call(number, a[0], a[1]);
+    return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}

@@ -1,0 +1,23 @@
+/* What happens before the program's main and after its end. */
+#include "../core/copy.h"
+#include "../core/report.h"
+#include "../core/settings.h"
+#include "originals.h"
+
+#include <sys/auxv.h>
+
+/* glibc passes a constructor what it passes to main. */
+__attribute__((constructor)) static void start(int argc, char **argv, char **environment)
+{
+    (void)argc;
+    (void)argv;
+    originals_resolve();
+    settings_read(environment, getauxval(AT_SECURE) != 0);
+    report_open();
+}
+
+/* Runs after the program's own exit handlers, and before stdio writes out what it still holds. */
+__attribute__((destructor)) static void finish(void)
+{
+    copy_finish();
+}

@@ -1,0 +1,76 @@
+/*
+ * stdio streams: libc reads, writes and closes their descriptors without calling any hook. A descriptor that belongs to
+ * a stream is no destination of ours; here it is learnt which do, and what closes them.
+ */
+#define FAMILY_STDIO
+#include "hook.h"
+
+#include "../core/unseen.h"
+
+#include <errno.h>
+
+/* A stream's descriptor, or -1 for one that has none (fmemopen); fileno(3) would set errno then. */
+static int descriptor_of(FILE *stream)
+{
+    int kept = errno;
+    int fd = fileno(stream);
+    errno = kept;
+    return fd;
+}
+
+static FILE *stream_opened(FILE *stream)
+{
+    if (stream) {
+        int fd = descriptor_of(stream);
+        copy_opened(fd);
+        unseen_add(&streamed, fd);
+    }
+    return stream;
+}
+
+static void stream_closing(FILE *stream)
+{
+    int fd = descriptor_of(stream);
+    if (fd < 0)
+        return;
+    copy_closing(fd, fd);
+    unseen_remove_range(&streamed, fd, fd);
+    unseen_remove_range(&mapped, fd, fd);
+}
+
+EXPORT FILE *fopen(const char *path, const char *mode)
+{
+    return stream_opened(original_fopen(path, mode));
+}
+
+EXPORT FILE *fdopen(int fd, const char *mode)
+{
+    copy_settle(fd);
+    return stream_opened(original_fdopen(fd, mode));
+}
+
+EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
+{
+    stream_closing(stream);
+    return stream_opened(original_freopen(path, mode, stream));
+}
+
+EXPORT FILE *tmpfile(void)
+{
+    return stream_opened(original_tmpfile());
+}
+
+EXPORT int fflush(FILE *stream)
+{
+    if (stream)
+        copy_settle(descriptor_of(stream));
+    else
+        copy_settle_all();
+    return original_fflush(stream);
+}
+
+EXPORT int fclose(FILE *stream)
+{
+    stream_closing(stream);
+    return original_fclose(stream);
+}

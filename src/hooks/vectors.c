@@ -1,0 +1,69 @@
+/* Reads and writes at an offset of their own, of several buffers, or in the background. */
+#define FAMILY_VECTORS
+#include "hook.h"
+
+EXPORT ssize_t pread(int fd, void *buf, size_t n, off_t from)
+{
+    copy_settle(fd);
+    return original_pread(fd, buf, n, from);
+}
+
+EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
+{
+    copy_settle(fd);
+    return original___pread_chk(fd, buf, n, from, room);
+}
+
+EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
+{
+    copy_settle(fd);
+    return copy_wrote(fd, original_pwrite(fd, buf, n, to));
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *v, int count)
+{
+    copy_settle(fd);
+    return original_readv(fd, v, count);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *v, int count)
+{
+    copy_settle(fd);
+    return copy_wrote(fd, original_writev(fd, v, count));
+}
+
+EXPORT ssize_t preadv(int fd, const struct iovec *v, int count, off_t from)
+{
+    copy_settle(fd);
+    return original_preadv(fd, v, count, from);
+}
+
+EXPORT ssize_t pwritev(int fd, const struct iovec *v, int count, off_t to)
+{
+    copy_settle(fd);
+    return copy_wrote(fd, original_pwritev(fd, v, count, to));
+}
+
+EXPORT ssize_t preadv2(int fd, const struct iovec *v, int count, off_t from, int flags)
+{
+    copy_settle(fd);
+    return original_preadv2(fd, v, count, from, flags);
+}
+
+EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int flags)
+{
+    copy_settle(fd);
+    return copy_wrote(fd, original_pwritev2(fd, v, count, to, flags));
+}
+
+EXPORT int aio_read(struct aiocb *request)
+{
+    copy_settle(request->aio_fildes);
+    return original_aio_read(request);
+}
+
+EXPORT int aio_write(struct aiocb *request)
+{
+    copy_settle(request->aio_fildes);
+    return original_aio_write(request);
+}

@@ -1,0 +1,76 @@
+/* stdio on the program's descriptors, mixed with the calls below it. */
+#include "world.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *mode_for(const struct op *op)
+{
+    static const char *const modes[] = {"r", "w", "a", "r+"};
+    return modes[op->a[2] % 4];
+}
+
+static void open_stream(int slot, const char *mode)
+{
+    errno = ERRNO_MARK;
+    FILE *stream = fdopen(world.slots[slot], mode);
+    note(N_STREAM, stream != NULL);
+    world.streams[slot] = stream;
+}
+
+static void write_stream(FILE *stream, size_t count)
+{
+    char bytes[10000];
+    if (count > sizeof bytes)
+        count = sizeof bytes;
+    memset(bytes, 's', sizeof bytes);
+    TRY(N_STREAM, fwrite(bytes, 1, count, stream));
+}
+
+static void read_stream(FILE *stream, size_t count)
+{
+    char bytes[10000];
+    memset(bytes, 0, sizeof bytes);
+    TRY(N_STREAM, fread(bytes, 1, count > sizeof bytes ? sizeof bytes : count, stream));
+    note_full(N_HASH, 0, hash_bytes(bytes, sizeof bytes), 0);
+}
+
+static void reopen_stream(int slot, int file, const char *mode)
+{
+    FILE *stream = freopen(name_of(file), mode, world.streams[slot]);
+    world.streams[slot] = stream;
+    world.slots[slot] = stream ? fileno(stream) : -1;
+    world.slot_files[slot] = file;
+    note(N_STREAM, world.slots[slot]);
+}
+
+void perform_stream(const struct op *op)
+{
+    int slot = op->a[0];
+    FILE *stream = world.streams[slot];
+    if (op->a[1] == T_FDOPEN) {
+        open_stream(slot, mode_for(op));
+        return;
+    }
+    if (op->a[1] == T_DPRINTF) {
+        TRY(N_STREAM, dprintf(world.slots[slot], "%0*d", op->a[3] % 200, 7));
+        return;
+    }
+    if (!stream)
+        return;
+    switch (op->a[1]) {
+    case T_PRINT: TRY(N_STREAM, fprintf(stream, "%0*d", op->a[3] % 200, 7)); break;
+    case T_FWRITE: write_stream(stream, (size_t)op->a[3]); break;
+    case T_FREAD: read_stream(stream, (size_t)op->a[3]); break;
+    case T_FLUSH: TRY(N_STREAM, fflush(stream)); break;
+    case T_SEEK: TRY(N_STREAM, fseeko(stream, op->a[3], op->a[4])); break;
+    case T_TELL: TRY(N_STREAM, ftello(stream)); break;
+    case T_UNGET: TRY(N_STREAM, ungetc('u', stream)); break;
+    case T_SETVBUF: TRY(N_STREAM, setvbuf(stream, NULL, op->a[3] % 2 ? _IONBF : _IOFBF, 0)); break;
+    case T_REOPEN: reopen_stream(slot, op->a[4] % FILES, mode_for(op)); break;
+    default:
+        world.streams[slot] = NULL;
+        TRY(N_STREAM, fclose(stream));
+    }
+}
