@@ -1,8 +1,8 @@
 #include "originals.h"
 
 #include "../core/syscalls.h"
+#include "lookup.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@ static long early_result(long result)
     return -1;
 }
 
-/* What a name leads to that no later object defines: a program can meet it only through dlsym(3) or a weak symbol. */
+/* A process call that no later object defines: a program can meet it only through dlsym(3) or a weak symbol. */
 static long missing(void)
 {
     errno = ENOSYS;
@@ -27,7 +27,9 @@ static long missing(void)
 
 /* Until the constructor has run, each original is a function of its own that does what calls.def says under `before`. */
 #define SYSTEM(number, ...) early_result(KERNEL(SYS_##number, __VA_ARGS__))
-#define LATE(name, ...) (originals_resolve(), original_##name(__VA_ARGS__))
+/* Every libc since 2.28 has those that are LATE; the trap is there so that one without ends here, not in a loop. */
+#define LATE(name, ...)                                                                                                \
+    (originals_resolve(), original_##name == early_##name ? __builtin_trap() : (void)0, original_##name(__VA_ARGS__))
 #define CALL(returns, name, parameters, before)                                                                        \
     static returns early_##name parameters                                                                             \
     {                                                                                                                  \
@@ -35,7 +37,7 @@ static long missing(void)
     }                                                                                                                  \
     returns(*original_##name) parameters = early_##name;
 #define TWIN(twin, name)
-#define HANDOVER(name) void (*original_##name)(void);
+#define HANDOVER(name) void (*original_##name)(void) = (void (*)(void))missing;
 #define ENDING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
@@ -43,12 +45,7 @@ static long missing(void)
 #undef HANDOVER
 #undef ENDING
 
-struct original {
-    const char *name;
-    void *variable; /* &original_NAME */
-};
-
-static const struct original originals[] = {
+static const struct wanted originals[] = {
 #define CALL(returns, name, parameters, before) {#name, (void *)&original_##name},
 #define HANDOVER(name) {#name, (void *)&original_##name},
 #define ENDING(name) HANDOVER(name)
@@ -59,11 +56,6 @@ void originals_resolve(void)
 {
     if (originals_resolved)
         return;
-    for (size_t i = 0; i < sizeof originals / sizeof *originals; i++) {
-        void *found = dlsym(RTLD_NEXT, originals[i].name);
-        if (!found)
-            found = (void *)missing;
-        __atomic_store_n((void **)originals[i].variable, found, __ATOMIC_RELAXED);
-    }
+    lookup_next(originals, sizeof originals / sizeof *originals);
     originals_resolved = true;
 }

@@ -35,8 +35,8 @@ struct statx;
 #undef ENDING
 
 /*
- * Looks every original up with dlsym(RTLD_NEXT). Called once by the library's constructor; calling it again changes
- * nothing. Not for signal handlers: dlsym(3) takes the dynamic linker's lock.
+ * Looks every original up, as dlsym(RTLD_NEXT) would. Called once by the library's constructor; calling it again changes
+ * nothing. Not for signal handlers: see lookup.h.
  */
 void originals_resolve(void);
 

@@ -1,0 +1,135 @@
+#include "lookup.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The tables of one loaded object (System V gABI, chapter 5; the GNU hash section as glibc's dl-lookup.c reads it). */
+struct object {
+    ElfW(Addr) base;
+    const ElfW(Sym) *symbols;
+    const char *strings;
+    const ElfW(Half) *versions; /* or NULL: no symbol has one */
+    const uint32_t *hash;       /* number of buckets, first hashed symbol, bloom words, bloom shift */
+};
+
+#define HIDDEN_VERSION 0x8000
+
+/* glibc has turned the table's offsets into addresses, except where the section is read-only (the vDSO). */
+static const void *table_at(const struct link_map *map, const ElfW(Dyn) *entry)
+{
+    ElfW(Addr) at = entry->d_un.d_ptr;
+    return (const void *)(at < map->l_addr ? at + map->l_addr : at);
+}
+
+static struct object object_of(const struct link_map *map)
+{
+    struct object object = {.base = map->l_addr};
+    for (const ElfW(Dyn) *entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_SYMTAB)
+            object.symbols = table_at(map, entry);
+        else if (entry->d_tag == DT_STRTAB)
+            object.strings = table_at(map, entry);
+        else if (entry->d_tag == DT_VERSYM)
+            object.versions = table_at(map, entry);
+        else if (entry->d_tag == DT_GNU_HASH)
+            object.hash = table_at(map, entry);
+    }
+    return object;
+}
+
+static uint32_t hash_of(const char *name)
+{
+    uint32_t hash = 5381;
+    for (; *name; name++)
+        hash = hash * 33 + (unsigned char)*name;
+    return hash;
+}
+
+static bool may_hold(const struct object *object, uint32_t hash)
+{
+    const ElfW(Addr) *bloom = (const ElfW(Addr) *)(object->hash + 4);
+    ElfW(Addr) word = bloom[hash / 64 % object->hash[2]];
+    return word >> hash % 64 & word >> (hash >> object->hash[3]) % 64 & 1;
+}
+
+static bool is_default(const struct object *object, uint32_t symbol, const char *name)
+{
+    const ElfW(Sym) *found = &object->symbols[symbol];
+    return found->st_shndx != SHN_UNDEF && strcmp(object->strings + found->st_name, name) == 0 &&
+           !(object->versions && object->versions[symbol] & HIDDEN_VERSION);
+}
+
+/* The symbol's entry in the object, or NULL. */
+static const ElfW(Sym) *symbol_in(const struct object *object, const char *name, uint32_t hash)
+{
+    if (!may_hold(object, hash))
+        return NULL;
+    const uint32_t *buckets = object->hash + 4 + object->hash[2] * (sizeof(ElfW(Addr)) / 4);
+    const uint32_t *chains = buckets + object->hash[0];
+    uint32_t first = object->hash[1], symbol = buckets[hash % object->hash[0]];
+    if (symbol < first)
+        return NULL;
+    for (;; symbol++) {
+        uint32_t entry = chains[symbol - first];
+        if ((entry | 1) == (hash | 1) && is_default(object, symbol, name))
+            return &object->symbols[symbol];
+        if (entry & 1)
+            return NULL;
+    }
+}
+
+static void point(const struct wanted *wanted, void *function)
+{
+    __atomic_store_n((void **)wanted->variable, function, __ATOMIC_RELAXED);
+}
+
+/* What the dynamic linker itself says, for a name that is in an object or of a type that this file cannot read. */
+static void ask_linker(const struct wanted *wanted)
+{
+    void *function = dlsym(RTLD_NEXT, wanted->name);
+    if (function)
+        point(wanted, function);
+}
+
+/* Looks in one object for a name that no earlier one has. True if the name is dealt with. */
+static bool find_in(const struct object *object, const struct wanted *wanted)
+{
+    const ElfW(Sym) *symbol = symbol_in(object, wanted->name, hash_of(wanted->name));
+    if (!symbol)
+        return false;
+    if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC)
+        point(wanted, (void *)(object->base + symbol->st_value));
+    else
+        ask_linker(wanted);
+    return true;
+}
+
+/* The object after this library in the search order. The vDSO, which stands among them, defines none of the names. */
+static const struct link_map *first_behind_us(void)
+{
+    const struct link_map *map = _r_debug.r_map;
+    while (map && map->l_ld != _DYNAMIC)
+        map = map->l_next;
+    return map ? map->l_next : NULL;
+}
+
+void lookup_next(const struct wanted *wanted, size_t count)
+{
+    bool found[count];
+    memset(found, 0, sizeof found);
+    for (const struct link_map *map = first_behind_us(); map; map = map->l_next) {
+        struct object object = object_of(map);
+        bool readable = object.hash && object.symbols && object.strings;
+        for (size_t i = 0; i < count; i++) {
+            if (found[i])
+                continue;
+            found[i] = !readable || find_in(&object, &wanted[i]);
+            if (!readable)
+                ask_linker(&wanted[i]);
+        }
+    }
+}
