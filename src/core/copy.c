@@ -59,7 +59,7 @@ static void visit_close(struct session *s, const void *range)
 
 /* ---- settling ---- */
 
-void copy_settle_file_of(int fd)
+void copy_settle_file_of(int fd, bool changes)
 {
     struct file_state file;
     uint64_t blocked;
@@ -68,8 +68,8 @@ void copy_settle_file_of(int fd)
     struct session *s = table_find(fd);
     if (s)
         visit_settle(s, NULL);
-    else if (!table_is_source(fd) && guard_look(fd, &file))
-        table_each_of_file(&file, false, visit_settle, NULL);
+    if ((changes || (!s && !table_is_source(fd))) && guard_look(fd, &file))
+        table_each_of_file(&file, changes, visit_settle, NULL);
     table_leave(blocked);
 }
 
@@ -78,7 +78,7 @@ void copy_settle_file_at(int directory, const char *path, int flags)
     struct stat st;
     uint64_t blocked;
     if (!path) {
-        copy_settle_file_of(directory);
+        copy_settle_file_of(directory, false);
         return;
     }
     if (!table_enter(&blocked))
@@ -240,7 +240,7 @@ static struct session *session_for(struct candidate *c, const struct read_note *
 {
     struct session *s = running_session(c->destination);
     enum reason why;
-    if (s || (c->buffer && !note) || !recogniser_worth(c->source, c->destination))
+    if (s)
         return s;
     s = begin(c, note, &why);
     if (!s)
@@ -250,23 +250,60 @@ static struct session *session_for(struct candidate *c, const struct read_note *
 
 /* ---- serving ---- */
 
-bool copy_write_recognised(int fd, const void *buffer, size_t n)
+size_t copy_read_recognised(int fd, void *buffer, size_t n)
+{
+    uint64_t blocked;
+    if (n == 0 || switched_off() || !table_enter_running(&blocked))
+        return 0;
+    struct session *s = table_find_source(fd);
+    size_t served = s ? session_read(s, buffer, n < LONGEST_CALL ? n : LONGEST_CALL) : 0;
+    if (s)
+        table_unlock(s);
+    table_leave(blocked);
+    return served;
+}
+
+/* A running session takes the write. */
+static bool write_running(int fd, const void *buffer, size_t n, bool *running)
+{
+    uint64_t blocked;
+    if (!table_enter_running(&blocked))
+        return false;
+    struct session *s = running_session(fd);
+    bool served = s && session_write(s, buffer, n);
+    *running = s != NULL;
+    if (s)
+        table_unlock(s);
+    table_leave(blocked);
+    return served;
+}
+
+/* The write may be the first of a copy. */
+static bool write_first(int fd, const void *buffer, size_t n)
 {
     uint64_t blocked;
     const struct read_note *note = recogniser_match(buffer);
-    if (n == 0 || n > LONGEST_CALL || switched_off() || !table_enter(&blocked))
+    if (!note || !recogniser_worth(note->fd, fd) || !table_enter(&blocked))
         return false;
-    struct candidate c = {.source = note ? note->fd : -1, .destination = fd, .buffer = buffer, .n = n};
+    struct candidate c = {.source = note->fd, .destination = fd, .buffer = buffer, .n = n};
     struct session *s = session_for(&c, note);
-    bool served = false;
-    if (s) {
-        served = session_write(s, buffer, n);
-        if (!served)
-            refuse(&c, s->tally.reason);
+    bool served = s && session_write(s, buffer, n);
+    if (s && !served)
+        refuse(&c, s->tally.reason);
+    if (s)
         table_unlock(s);
-    }
     table_leave(blocked);
     return served;
+}
+
+bool copy_write_recognised(int fd, const void *buffer, size_t n)
+{
+    bool running = false;
+    if (n == 0 || n > LONGEST_CALL || switched_off())
+        return false;
+    if (copy_running() && write_running(fd, buffer, n, &running))
+        return true;
+    return !running && write_first(fd, buffer, n);
 }
 
 void copy_count_written(int fd, size_t n)
@@ -316,7 +353,7 @@ size_t copy_between(int out, int in, off_t *from, size_t n)
 {
     uint64_t blocked;
     struct candidate c = {.source = in, .destination = out};
-    if (n == 0 || switched_off() || (!copy_watching() && !recogniser_worth(in, out)) || !table_enter(&blocked))
+    if (n == 0 || switched_off() || !(copy_running() || recogniser_worth(in, out)) || !table_enter(&blocked))
         return 0;
     if (n > LONGEST_CALL)
         n = LONGEST_CALL;

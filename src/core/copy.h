@@ -17,9 +17,10 @@
 #include <sys/types.h>
 
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
+size_t copy_read_recognised(int fd, void *buffer, size_t n);
 bool copy_write_recognised(int fd, const void *buffer, size_t n);
 void copy_count_written(int fd, size_t n);
-void copy_settle_file_of(int fd);
+void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
 void copy_close_from(unsigned first, unsigned last);
@@ -34,6 +35,15 @@ static inline bool copy_watching(void)
 static inline bool copy_running(void)
 {
     return __atomic_load_n(&sessions_running, __ATOMIC_RELAXED) != 0;
+}
+
+/*
+ * Asks whether a read(2) need be made. Returns the bytes that it would have given, of which the descriptor's offset has
+ * moved and which will be in the buffer when somebody looks; or 0: call read(2).
+ */
+static inline size_t copy_read_lazily(int fd, void *buffer, size_t n)
+{
+    return copy_running() ? copy_read_recognised(fd, buffer, n) : 0;
 }
 
 /* Tells that a read(2) of `fd` into `buffer` gave n bytes, or failed. Returns n. */
@@ -69,16 +79,23 @@ static inline ssize_t copy_wrote(int fd, ssize_t n)
 size_t copy_between(int out, int in, off_t *from, size_t n);
 
 /*
- * Tells that the program is about to use the file behind `fd` in another way than the above: if the library has
- * run ahead in that file, it is cut back first.
+ * Tells that the program is about to look at the file behind `fd` otherwise than by the above: if the library has run
+ * ahead in that file, it is cut back first.
  */
+static inline void copy_look(int fd)
+{
+    if (copy_running())
+        copy_settle_file_of(fd, false);
+}
+
+/* As copy_look(), for what may change the file: a copy whose source it is ends too. */
 static inline void copy_settle(int fd)
 {
     if (copy_running())
-        copy_settle_file_of(fd);
+        copy_settle_file_of(fd, true);
 }
 
-/* As copy_settle(), for the file that a path leads to, with openat(2)'s directory and fstatat(2)'s flags. */
+/* As copy_look(), for the file that a path leads to, with openat(2)'s directory and fstatat(2)'s flags. */
 static inline void copy_settle_path(int directory, const char *path, int flags)
 {
     if (copy_running())
@@ -92,12 +109,19 @@ static inline void copy_settle_all(void)
         copy_settle_every();
 }
 
+/* Tells that the mappings of n bytes of memory from `at` on are about to change or go. */
+static inline void copy_memory_changing(const void *at, size_t n)
+{
+    if (copy_running())
+        lazy_let_go(at, n);
+}
+
 /* Tells that `fd` was just opened, or made to mean another file. Returns fd. */
 static inline int copy_opened(int fd)
 {
     if (fd >= 0) {
         recogniser_forget(fd);
-        copy_settle(fd);
+        copy_look(fd);
     }
     return fd;
 }

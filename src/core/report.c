@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "private.h"
 #include "settings.h"
 #include "syscalls.h"
 
@@ -9,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The report's descriptor is the highest free one below this, the soft limit of most systems. */
-#define DESCRIPTOR_FLOOR 900
 /* A name of SESSION_PATH bytes, each written as \u00xx, three times, and the rest. */
 #define LINE_SIZE ((size_t)3 * 6 * SESSION_PATH + 4096)
 #define NAMES_SIZE ((size_t)2 * SESSION_PATH)
@@ -35,10 +34,7 @@ void report_open(void)
         KERNEL(SYS_write, STDERR_FILENO, problem, sizeof problem - 1);
         return;
     }
-    long high = KERNEL(SYS_fcntl, low, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
-    if (high >= 0)
-        KERNEL(SYS_close, low);
-    descriptor = (int)(high >= 0 ? high : low);
+    descriptor = private_descriptor(low);
     KERNEL(SYS_fstat, descriptor, &opened);
 }
 
@@ -155,6 +151,14 @@ static enum reason outcome(const struct session *s)
     return s->tally.reason == REASON_NONE ? REASON_UNFINISHED : s->tally.reason;
 }
 
+/* How it was proven that the program wrote what it had read. */
+static const char *buffers_word(const struct session *s)
+{
+    if (!s->pair.compares || !s->tally.writes_elided)
+        return NULL;
+    return s->tally.reads_elided ? "lazy" : "compare";
+}
+
 static void write_line(const struct session *s, struct line *line)
 {
     /* Behind the line's own bytes: the program's stack may be a signal handler's, of two kilobytes. */
@@ -172,6 +176,9 @@ static void write_line(const struct session *s, struct line *line)
     add_string_field(line, "engine", s->tally.offloaded ? s->tally.engine : NULL);
     add_number_field(line, "reads_elided", s->tally.reads_elided);
     add_number_field(line, "writes_elided", s->tally.writes_elided);
+    add_string_field(line, "buffers", buffers_word(s));
+    add_string_field(line, "buffers_reason", s->lazy.refused ? reason_words(s->lazy.refused) : NULL);
+    add_number_field(line, "faults", s->lazy.faults);
     add_string_field(line, "reason", reason_words(outcome(s)));
     add(line, "}\n");
     KERNEL(SYS_write, descriptor, line->bytes, line->length);

@@ -64,6 +64,16 @@ static void read_engines(const char *value)
         settings.engines = engines;
 }
 
+static void read_buffers(const char *value)
+{
+    if (strcmp(value, "lazy") == 0)
+        settings.buffers = BUFFERS_LAZY;
+    else if (strcmp(value, "compare") == 0)
+        settings.buffers = BUFFERS_COMPARE;
+    else if (strcmp(value, "auto") != 0 && *value)
+        complain("OFFLOAD_BUFFERS", value, "none of auto, lazy and compare; auto is used");
+}
+
 static void read_min_size(const char *value)
 {
     off_t size = 0;
@@ -87,6 +97,7 @@ static const struct {
 } readers[] = {
     {"OFFLOAD", read_off},
     {"OFFLOAD_ENGINES", read_engines},
+    {"OFFLOAD_BUFFERS", read_buffers},
     {"OFFLOAD_MIN_SIZE", read_min_size},
     {"OFFLOAD_REPORT", read_report},
 };

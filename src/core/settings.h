@@ -1,4 +1,4 @@
-/* What the user set through the environment: OFFLOAD, OFFLOAD_ENGINES, OFFLOAD_MIN_SIZE, OFFLOAD_REPORT. */
+/* What the user set through the environment: OFFLOAD, OFFLOAD_ENGINES, OFFLOAD_BUFFERS, OFFLOAD_MIN_SIZE, OFFLOAD_REPORT. */
 #ifndef LIBOFFLOAD_SETTINGS_H
 #define LIBOFFLOAD_SETTINGS_H
 
@@ -10,6 +10,11 @@
 struct settings {
     bool off;           /* OFFLOAD=off: every hook goes straight to the original */
     unsigned engines;   /* bit i: the engine at place i of engine_list() may serve */
+    enum {
+        BUFFERS_AUTO,
+        BUFFERS_LAZY,    /* wherever it can be done */
+        BUFFERS_COMPARE, /* never lazy */
+    } buffers;
     off_t min_size;     /* bytes of source below which a copy is left alone */
     const char *report; /* the file to append reports to, or NULL */
 };

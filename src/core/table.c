@@ -1,9 +1,9 @@
 #include "table.h"
 
+#include "../buffers/lazy.h"
+#include "lock.h"
 #include "syscalls.h"
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -53,15 +53,29 @@ static bool own_table(void)
     /* Fresh, or a fork's child: what the parent had taken is gone. */
     STORE(table_taken, 0);
     STORE(sessions_running, 0);
+    lazy_forget();
     return true;
+}
+
+static void block_signals(uint64_t *blocked)
+{
+    uint64_t all = UINT64_MAX;
+    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, blocked, sizeof all);
 }
 
 bool table_enter(uint64_t *blocked)
 {
     if (!own_table())
         return false;
-    uint64_t all = UINT64_MAX;
-    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, blocked, sizeof all);
+    block_signals(blocked);
+    return true;
+}
+
+bool table_enter_running(uint64_t *blocked)
+{
+    if (!LOAD(table) || LOAD(table->owner) == 0)
+        return table_enter(blocked);
+    block_signals(blocked);
     return true;
 }
 
@@ -70,20 +84,9 @@ void table_leave(uint64_t blocked)
     KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &blocked, NULL, sizeof blocked);
 }
 
-/* A futex lock of three states: 0 free, 1 taken, 2 taken and waited for (U. Drepper, "Futexes Are Tricky", mutex2). */
-static void lock(struct session *s)
-{
-    int free = 0;
-    if (EXCHANGE_IF(s->lock, free, 1))
-        return;
-    while (__atomic_exchange_n(&s->lock, 2, __ATOMIC_SEQ_CST) != 0)
-        KERNEL(SYS_futex, &s->lock, FUTEX_WAIT_PRIVATE, 2, NULL);
-}
-
 void table_unlock(struct session *s)
 {
-    if (__atomic_exchange_n(&s->lock, 0, __ATOMIC_SEQ_CST) == 2)
-        KERNEL(SYS_futex, &s->lock, FUTEX_WAKE_PRIVATE, INT_MAX);
+    lock_give(&s->lock);
 }
 
 static size_t place_of(const struct session *s)
@@ -97,10 +100,25 @@ struct session *table_find(int destination)
     for (unsigned i = 0; i < used; i++) {
         if (__atomic_load_n(&table->destination[i], __ATOMIC_RELAXED) != destination + 1)
             continue;
-        lock(&table->sessions[i]);
+        lock_take(&table->sessions[i].lock);
         if (LOAD(table->destination[i]) == destination + 1)
             return &table->sessions[i];
         table_unlock(&table->sessions[i]);
+    }
+    return NULL;
+}
+
+struct session *table_find_source(int source)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        struct session *s = &table->sessions[i];
+        if (!LOAD(s->running) || s->pair.source != source)
+            continue;
+        lock_take(&s->lock);
+        if (s->running && s->pair.source == source)
+            return s;
+        table_unlock(s);
     }
     return NULL;
 }
@@ -112,7 +130,7 @@ struct session *table_claim(int destination)
         if (!EXCHANGE_IF(table->destination[i], nobody, -1))
             continue;
         struct session *s = &table->sessions[i];
-        lock(s);
+        lock_take(&s->lock);
         /* All but the lock, for which someone may be waiting who took the place for its last owner's. */
         memset((char *)s + offsetof(struct session, running), 0, sizeof *s - offsetof(struct session, running));
         for (unsigned used = LOAD(table->used); used <= i;)
@@ -138,7 +156,7 @@ void table_each(void (*visit)(struct session *, const void *), const void *what)
     for (unsigned i = 0; i < used; i++) {
         if (LOAD(table->destination[i]) <= 0)
             continue;
-        lock(&table->sessions[i]);
+        lock_take(&table->sessions[i].lock);
         if (LOAD(table->destination[i]) > 0)
             visit(&table->sessions[i], what);
         else
@@ -160,7 +178,7 @@ void table_each_of_file(const struct file_state *file, bool or_source,
         struct session *s = &table->sessions[i];
         if (!concerns(s, file, or_source))
             continue;
-        lock(s);
+        lock_take(&s->lock);
         if (concerns(s, file, or_source))
             visit(s, what);
         else

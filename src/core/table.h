@@ -25,11 +25,20 @@ extern unsigned table_taken;
  */
 bool table_enter(uint64_t *blocked);
 
-/* Ends what table_enter() began. */
+/*
+ * As table_enter(), for a call that only a running session can serve. Does not ask for the pid: in a vfork child, where
+ * memory and files are the parent's, a session that runs is as good as in the parent.
+ */
+bool table_enter_running(uint64_t *blocked);
+
+/* Ends what table_enter() or table_enter_running() began. */
 void table_leave(uint64_t blocked);
 
 /* The session whose destination is this descriptor, locked, or NULL. */
 struct session *table_find(int destination);
+
+/* A running session whose source is this descriptor, locked, or NULL. */
+struct session *table_find_source(int source);
 
 /* A fresh session for this destination, locked, or NULL if all are taken. */
 struct session *table_claim(int destination);

@@ -66,7 +66,7 @@ static void closing(int first, int last)
 
 static bool is_ours(int fd)
 {
-    return fd >= 0 && fd == report_descriptor();
+    return fd >= 0 && (fd == report_descriptor() || fd == lazy_descriptor());
 }
 
 EXPORT int close(int fd)
@@ -79,16 +79,27 @@ EXPORT int close(int fd)
     return original_close(fd);
 }
 
-/* Closes a range with the report's descriptor left out. */
+/* The lowest descriptor of ours from `first` to `last`, or one beyond. */
+static unsigned next_of_ours(unsigned first, unsigned last)
+{
+    int ours[] = {report_descriptor(), lazy_descriptor()};
+    unsigned next = last + 1;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (ours[i] >= 0 && (unsigned)ours[i] >= first && (unsigned)ours[i] < next)
+            next = (unsigned)ours[i];
+    return next;
+}
+
+/* Closes a range with ours left out. */
 static int close_around(unsigned first, unsigned last, int flags)
 {
-    unsigned ours = (unsigned)report_descriptor();
-    if (report_descriptor() < 0 || ours < first || ours > last)
+    if (last > INT_MAX)
+        last = INT_MAX;
+    unsigned ours = next_of_ours(first, last);
+    if (first > last || ours > last)
         return original_close_range(first, last, flags);
     int below = ours > first ? original_close_range(first, ours - 1, flags) : 0;
-    if (below != 0)
-        return below;
-    return ours < last ? original_close_range(ours + 1, last, flags) : 0;
+    return below != 0 || ours == last ? below : close_around(ours + 1, last, flags);
 }
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
@@ -103,19 +114,19 @@ EXPORT void closefrom(int first)
 {
     int from = first < 0 ? 0 : first;
     closing(from, INT_MAX);
-    if (report_descriptor() < from || close_around((unsigned)from, ~0U, 0) != 0)
+    if (next_of_ours((unsigned)from, INT_MAX) > INT_MAX || close_around((unsigned)from, INT_MAX, 0) != 0)
         original_closefrom(first);
 }
 
 EXPORT int dup(int fd)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return copy_opened(original_dup(fd));
 }
 
 EXPORT int dup2(int fd, int as)
 {
-    copy_settle(fd);
+    copy_look(fd);
     if (fd != as)
         closing(as, as);
     return copy_opened(original_dup2(fd, as));
@@ -123,7 +134,7 @@ EXPORT int dup2(int fd, int as)
 
 EXPORT int dup3(int fd, int as, int flags)
 {
-    copy_settle(fd);
+    copy_look(fd);
     closing(as, as);
     return copy_opened(original_dup3(fd, as, flags));
 }

@@ -4,13 +4,17 @@
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-    copy_settle(fd);
+    cancellation_point();
+    size_t there = copy_read_lazily(fd, buf, n);
+    if (there)
+        return copy_read(fd, buf, (ssize_t)there);
+    copy_look(fd);
     return copy_read(fd, buf, original_read(fd, buf, n));
 }
 
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return copy_read(fd, buf, original___read_chk(fd, buf, n, room));
 }
 
@@ -27,7 +31,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 EXPORT off_t lseek(int fd, off_t offset, int whence)
 {
     if (whence != SEEK_CUR && whence != SEEK_SET)
-        copy_settle(fd);
+        copy_look(fd);
     return original_lseek(fd, offset, whence);
 }
 

@@ -4,7 +4,7 @@
 
 EXPORT ssize_t sendfile(int out, int in, off_t *from, size_t n)
 {
-    copy_settle(in);
+    copy_look(in);
     cancellation_point();
     size_t copied = copy_between(out, in, from, n);
     if (copied)
@@ -16,14 +16,14 @@ EXPORT ssize_t sendfile(int out, int in, off_t *from, size_t n)
 /* File systems that share extents do so for this call by themselves. */
 EXPORT ssize_t copy_file_range(int in, off_t *from, int out, off_t *to, size_t n, unsigned flags)
 {
-    copy_settle(in);
+    copy_look(in);
     copy_settle(out);
     return copy_wrote(out, original_copy_file_range(in, from, out, to, n, flags));
 }
 
 EXPORT ssize_t splice(int in, off_t *from, int out, off_t *to, size_t n, unsigned flags)
 {
-    copy_settle(in);
+    copy_look(in);
     copy_settle(out);
     return copy_wrote(out, original_splice(in, from, out, to, n, flags));
 }

@@ -18,7 +18,7 @@ EXPORT int lstat(const char *path, struct stat *st)
 
 EXPORT int fstat(int fd, struct stat *st)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return original_fstat(fd, st);
 }
 
@@ -51,7 +51,7 @@ EXPORT int __lxstat(int version, const char *path, struct stat *st)
 int __fxstat(int version, int fd, struct stat *st);
 EXPORT int __fxstat(int version, int fd, struct stat *st)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return original___fxstat(version, fd, st);
 }
 

@@ -45,7 +45,7 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return stream_opened(original_fdopen(fd, mode));
 }
 

@@ -4,13 +4,13 @@
 
 EXPORT ssize_t pread(int fd, void *buf, size_t n, off_t from)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return original_pread(fd, buf, n, from);
 }
 
 EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return original___pread_chk(fd, buf, n, from, room);
 }
 
@@ -22,7 +22,7 @@ EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
 
 EXPORT ssize_t readv(int fd, const struct iovec *v, int count)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return original_readv(fd, v, count);
 }
 
@@ -34,7 +34,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *v, int count)
 
 EXPORT ssize_t preadv(int fd, const struct iovec *v, int count, off_t from)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return original_preadv(fd, v, count, from);
 }
 
@@ -46,7 +46,7 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *v, int count, off_t to)
 
 EXPORT ssize_t preadv2(int fd, const struct iovec *v, int count, off_t from, int flags)
 {
-    copy_settle(fd);
+    copy_look(fd);
     return original_preadv2(fd, v, count, from, flags);
 }
 
@@ -58,7 +58,7 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int 
 
 EXPORT int aio_read(struct aiocb *request)
 {
-    copy_settle(request->aio_fildes);
+    copy_look(request->aio_fildes);
     return original_aio_read(request);
 }
 

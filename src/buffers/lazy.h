@@ -1,0 +1,63 @@
+/*
+ * Lazy buffers: a read that is not done until somebody looks.
+ *
+ * The whole pages of the program's buffer are emptied, and filled with the bytes of the read at the moment they are
+ * touched, by whomever (filler.h). If they are still empty when the program writes them out, no byte has moved, and
+ * the kernel's page tables are the proof. What lies in the part pages at the buffer's ends is read and compared.
+ *
+ * Calls belong to the copy whose session is locked; all signals are blocked.
+ */
+#ifndef LIBOFFLOAD_LAZY_H
+#define LIBOFFLOAD_LAZY_H
+
+#include "../core/guards.h"
+#include "../core/reasons.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The lazy side of one copy. All zero: it has none. */
+struct lazy_copy {
+    bool on;
+    enum reason refused; /* why it is not on (any more), or REASON_NONE */
+    unsigned feed;       /* its place at the filler */
+    unsigned looks;      /* how often the program looked at a buffer */
+    unsigned moves;      /* how often a buffer was given up for another */
+    uint64_t faults;     /* how many touches had to be filled in all */
+};
+
+/*
+ * Makes a copy lazy: source and destination are the program's descriptors, `state` the source's, `shift` as in a session.
+ * REASON_NONE, or why it cannot be; then nothing has changed.
+ */
+enum reason lazy_begin(struct lazy_copy *copy, int source, int destination, off_t shift, const struct file_state *state);
+
+/*
+ * Makes the buffer's whole pages lazy, as if n bytes at `from` had been read into them, and reads the part pages. The
+ * source must be as it was, and the destination hold the range. False: the read has to be made; nothing of the buffer
+ * has changed but what the read overwrites.
+ */
+bool lazy_read(struct lazy_copy *copy, void *buffer, size_t n, int source, off_t from);
+
+/*
+ * Whether the whole pages of the buffer that is written are as a lazy read from `from` left them. If so, the part pages
+ * that are still to be compared lie before *first and from *last on; if not, neither is set.
+ */
+bool lazy_untouched(struct lazy_copy *copy, const void *buffer, size_t n, off_t from, const char **first,
+                    const char **last);
+
+/* Fills what is still empty and ends the copy's laziness. Nothing happens if it is not on. */
+void lazy_end(struct lazy_copy *copy, enum reason why);
+
+/* The mappings of n bytes from `at` on are about to change: what is lazy there is filled. Takes care of signals. */
+void lazy_let_go(const void *at, size_t n);
+
+/* The descriptor that the proof needs while any copy is lazy, which is not the program's to close; or -1. */
+int lazy_descriptor(void);
+
+/* In a fork's child: the filler is the parent's. */
+void lazy_forget(void);
+
+#endif
