@@ -354,5 +354,5 @@ bytes_moved_to() { # FILE
 }
 
 clones_to() { # FILE
-    grep -cE "ioctl\([0-9]+<$(readlink -f "$1")>, FICLONE(RANGE)?.* = 0$" "$trace" || true
+    grep -cE "ioctl\([0-9]+<$(readlink -f "$1")>, .*FICLONE(RANGE)?,.* = 0$" "$trace" || true
 }

@@ -9,6 +9,11 @@ program=$source_tree/tests/contract/copy-then.py
 
 as_plain() {
     both python3 "$program" "$1"
+    case $1 in
+    exits-at-once) expect_status 7 ;;
+    aborts) expect_status 134 ;;
+    *) expect_status 0 ;;
+    esac
 }
 
 # A signal that ends the process leaves the library no time: then the file may be longer than what

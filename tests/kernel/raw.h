@@ -40,7 +40,7 @@ struct raw_helper {
 	int want_src;                // a descriptor of the program to fetch, or -1
 	char *base; size_t len;      // fill: bytes of src at (address - base), or the page index + 0xA0
 	char *stack; double t0, t_ready;
-	uint64_t features; int tgid; bool keep_table;
+	uint64_t features; int tgid; bool keep_table, process;
 	_Atomic int req; char *req_p; size_t req_n; // a request: register and mark
 };
 static void raw_fut_wait(_Atomic int *f, int v) { R6(SYS_futex, f, FUTEX_WAIT, v, 0, 0, 0); }
@@ -70,7 +70,7 @@ static int raw_helper_main(void *arg)
 	}
 	h->t_ready = now_us();
 	h->state = 1; raw_fut_wake(&h->state);
-	while (!h->stop) {
+	while (!h->stop && (!h->process || R0(SYS_getppid) == h->tgid)) { // a helper process outlives its maker unless it looks
 		struct pollfd p[2] = { { h->uffd, POLLIN, 0 }, { h->eventfd, POLLIN, 0 } };
 		struct timespec ts = { 0, 20000000 };
 		R6(SYS_ppoll, p, h->eventfd >= 0 ? 2 : 1, &ts, 0, 8, 0);

@@ -1,6 +1,7 @@
 // Claim: with UFFD_FEATURE_EVENT_REMAP an empty, marked page that the program moves with mremap (realloc of a large block does)
 // stays registered and marked at its new place, a touch there comes to the helper, and the event is told before mremap returns.
-// Also measured: what the events REMOVE and UNMAP cost and that they come before the call returns.
+// Also measured: what the events REMOVE and UNMAP cost, and that they are no proof: the caller goes on when the helper's read
+// takes the message, before the helper has done anything with it (`late` below), so no flag in memory can stand for them.
 #include "uffd.h"
 static void marked(int fd, char *p, size_t n) { madvise(p, n, MADV_DONTNEED); if (uffd_reg(fd, p, n) || uffd_wp(fd, p, n, true)) perror("mark"); }
 int main(void)
@@ -44,7 +45,7 @@ int main(void)
 		double un = MEDIAN_US(101, 1, before = hh.events; munmap(x, 16 * P); if (k[i].f & F_EVENT_UNMAP && hh.events == before) late = true; x += 16 * P);
 		double dn = MEDIAN_US(101, 1, before = hh.events; madvise(x, 16 * P, MADV_DONTNEED); if (k[i].f & F_EVENT_REMOVE && hh.events == before) late = true; x += 16 * P);
 		char *o = anon(16 * P); double un0 = MEDIAN_US(101, 1, munmap(o, 16 * P); o = anon(16 * P));
-		claim(!late, "features %-20s munmap 64 KiB %.1f us, MADV_DONTNEED 64 KiB %.1f us, unregistered mmap+munmap %.1f us (events %ld)", k[i].n, un, dn, un0, hh.events - e);
+		note("features %-20s munmap 64 KiB %.1f us, MADV_DONTNEED 64 KiB %.1f us, unregistered mmap+munmap %.1f us (events %ld, %s)", k[i].n, un, dn, un0, hh.events - e, late ? "some LATE: munmap had returned first" : "none late");
 		before = hh.events; x = mmap(x, 16 * P, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		note("MAP_FIXED over: events %ld", hh.events - before);
 		uffd_unreg(g, p, 4096 * P); helper_stop(&hh); close(g);

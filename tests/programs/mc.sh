@@ -10,7 +10,7 @@ copied() {
     rm -rf home from to
     mkdir home from to
     make_source from/file
-    HOME=$PWD/home TERM=xterm "$1" python3 "$press" mc "$PWD/from" "$PWD/to" >"$scratch/screen" ||
+    HOME=$PWD/home MC_TMPDIR=$scratch TERM=xterm "$1" python3 "$press" mc "$PWD/from" "$PWD/to" >"$scratch/screen" ||
         fail "mc did not finish: $(tail -c 400 "$scratch/screen" | tr -cd '[:print:]')"
     assert_same from/file to/file
 }

@@ -51,7 +51,7 @@ becomes_clone() {
     copy_database ours "$library"
     cmp plain.copy ours.copy || fail "the preloaded server's copy differs from the plain one's"
     assert_shared "$original" "$copy"
-    if grep -i -e offload -e 'ld\.so' ours.log; then
+    if grep -i -e liboffload -e 'ld\.so' ours.log; then
         fail "the library printed into the server's log"
     fi
 }

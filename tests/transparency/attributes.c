@@ -1,6 +1,6 @@
 /* What a program asks and sets about its files besides their bytes. */
-#include "world.h"
 #include "raw.h"
+#include "world.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -35,17 +35,26 @@ static int statx_into(int dirfd, const char *path, int flags, struct stat *statu
 static int stat_by(int how, int fd, const char *path, struct stat *status)
 {
     switch (how) {
-    case 1: return stat(path, status);
-    case 2: return lstat(path, status);
-    case 3: return statx_into(AT_FDCWD, path, 0, status);
-    case 4: return statx_into(fd, "", AT_EMPTY_PATH, status);
-    case 5: return fstatat(AT_FDCWD, path, status, 0);
-    case 6: return fstatat(fd, "", status, AT_EMPTY_PATH);
+    case 1:
+        return stat(path, status);
+    case 2:
+        return lstat(path, status);
+    case 3:
+        return statx_into(AT_FDCWD, path, 0, status);
+    case 4:
+        return statx_into(fd, "", AT_EMPTY_PATH, status);
+    case 5:
+        return fstatat(AT_FDCWD, path, status, 0);
+    case 6:
+        return fstatat(fd, "", status, AT_EMPTY_PATH);
 #ifdef SYS_fstat
-    case 7: return (int)syscall(SYS_fstat, fd, status);
+    case 7:
+        return (int)syscall(SYS_fstat, fd, status);
 #endif
-    case 8: return fstat64(fd, (struct stat64 *)status);
-    default: return fstat(fd, status);
+    case 8:
+        return fstat64(fd, (struct stat64 *)status);
+    default:
+        return fstat(fd, status);
     }
 }
 
@@ -67,14 +76,23 @@ void perform_stat(const struct op *op)
 
 static int resize_by(const struct op *op, int fd, const char *path, off_t from, off_t length)
 {
-    static const int modes[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE,
-                                FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE};
+    static const int modes[] = {0,
+                                FALLOC_FL_KEEP_SIZE,
+                                FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                FALLOC_FL_ZERO_RANGE,
+                                FALLOC_FL_COLLAPSE_RANGE,
+                                FALLOC_FL_INSERT_RANGE};
     switch (op->a[2]) {
-    case 0: return ftruncate(fd, from);
-    case 1: return truncate(path, from);
-    case 2: return posix_fallocate(fd, from, length);
-    case 3: return (int)syscall(SYS_ftruncate, fd, from);
-    default: return fallocate(fd, modes[op->a[2] - 4], from, length);
+    case 0:
+        return ftruncate(fd, from);
+    case 1:
+        return truncate(path, from);
+    case 2:
+        return posix_fallocate(fd, from, length);
+    case 3:
+        return (int)syscall(SYS_ftruncate, fd, from);
+    default:
+        return fallocate(fd, modes[op->a[2] - 4], from, length);
     }
 }
 
@@ -95,7 +113,8 @@ void perform_map(const struct op *op)
     map->size = (size_t)op->a[2];
     map->writable = op->a[4] != 0;
     errno = ERRNO_MARK;
-    map->at = mmap(NULL, map->size, rights, op->a[3] ? MAP_SHARED : MAP_PRIVATE, world.slots[op->a[1]], 0);
+    map->at = mmap(NULL, map->size, rights, op->a[3] ? MAP_SHARED : MAP_PRIVATE,
+                   world.slots[op->a[1]], 0);
     note(N_MAP, map->at != MAP_FAILED);
     if (map->at == MAP_FAILED)
         map->at = NULL;
@@ -137,7 +156,8 @@ void perform_mapuse(const struct op *op)
     const struct mapping *map = &world.maps[op->a[0]];
     if (!map->at)
         return;
-    size_t from = (size_t)op->a[2] % map->size / PAGE * PAGE, count = (size_t)op->a[3] / PAGE * PAGE;
+    size_t from = (size_t)op->a[2] % map->size / PAGE * PAGE,
+           count = (size_t)op->a[3] / PAGE * PAGE;
     if (from + count > map->size)
         count = (map->size - from) / PAGE * PAGE;
     if (op->a[1] == 0)
@@ -164,14 +184,30 @@ void perform_meta(const struct op *op)
     const char *path = name_of(op->a[1]);
     struct timespec times[2] = {{ANCIENT + value % 50, 0}, {ANCIENT + value % 50, 0}};
     switch (op->a[2]) {
-    case 0: TRY(N_META, fchmod(fd, (mode_t)value)); break;
-    case 1: TRY(N_META, chmod(path, (mode_t)value)); break;
-    case 2: TRY(N_META, fchown(fd, (uid_t)value, (gid_t)value)); break;
-    case 3: TRY(N_META, futimens(fd, times)); break;
-    case 4: TRY(N_META, utimensat(AT_FDCWD, path, times, 0)); break;
-    case 5: TRY(N_META, fsetxattr(fd, "user.mark", &value, sizeof value, 0)); break;
-    case 6: TRY(N_META, setxattr(path, "user.mark", &value, sizeof value, 0)); break;
-    default: TRY(N_META, fremovexattr(fd, "user.mark")); break;
+    case 0:
+        TRY(N_META, fchmod(fd, (mode_t)value));
+        break;
+    case 1:
+        TRY(N_META, chmod(path, (mode_t)value));
+        break;
+    case 2:
+        TRY(N_META, fchown(fd, (uid_t)value, (gid_t)value));
+        break;
+    case 3:
+        TRY(N_META, futimens(fd, times));
+        break;
+    case 4:
+        TRY(N_META, utimensat(AT_FDCWD, path, times, 0));
+        break;
+    case 5:
+        TRY(N_META, fsetxattr(fd, "user.mark", &value, sizeof value, 0));
+        break;
+    case 6:
+        TRY(N_META, setxattr(path, "user.mark", &value, sizeof value, 0));
+        break;
+    default:
+        TRY(N_META, fremovexattr(fd, "user.mark"));
+        break;
     }
 }
 
@@ -186,12 +222,24 @@ void perform_name(const struct op *op)
 {
     const char *from = name_of(op->a[1]), *to = name_of(op->a[2]);
     switch (op->a[0]) {
-    case 0: TRY(N_NAME, rename(from, to)); break;
-    case 1: TRY(N_NAME, link(from, to)); break;
-    case 2: TRY(N_NAME, unlink(from)); break;
-    case 3: TRY(N_NAME, symlink(from, to)); break;
-    case 4: TRY(N_NAME, link_descriptor(world.slots[op->a[3]], to)); break;
-    default: TRY(N_NAME, renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE)); break;
+    case 0:
+        TRY(N_NAME, rename(from, to));
+        break;
+    case 1:
+        TRY(N_NAME, link(from, to));
+        break;
+    case 2:
+        TRY(N_NAME, unlink(from));
+        break;
+    case 3:
+        TRY(N_NAME, symlink(from, to));
+        break;
+    case 4:
+        TRY(N_NAME, link_descriptor(world.slots[op->a[3]], to));
+        break;
+    default:
+        TRY(N_NAME, renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE));
+        break;
     }
 }
 
@@ -207,23 +255,45 @@ void perform_sync(const struct op *op)
 {
     int fd = world.slots[op->a[0]];
     switch (op->a[1]) {
-    case 0: TRY(N_SYNC, fdatasync(fd)); break;
-    case 1: TRY(N_SYNC, fsync(fd)); break;
-    case 2: TRY(N_SYNC, sync_file_range(fd, 0, 65536, SYNC_FILE_RANGE_WRITE)); break;
-    case 3: TRY(N_SYNC, posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)); break;
-    case 4: TRY(N_SYNC, posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL)); break;
-    default: TRY(N_SYNC, readahead(fd, 0, 65536)); break;
+    case 0:
+        TRY(N_SYNC, fdatasync(fd));
+        break;
+    case 1:
+        TRY(N_SYNC, fsync(fd));
+        break;
+    case 2:
+        TRY(N_SYNC, sync_file_range(fd, 0, 65536, SYNC_FILE_RANGE_WRITE));
+        break;
+    case 3:
+        TRY(N_SYNC, posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+        break;
+    case 4:
+        TRY(N_SYNC, posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL));
+        break;
+    default:
+        TRY(N_SYNC, readahead(fd, 0, 65536));
+        break;
     }
 }
 
 void perform_lock(const struct op *op)
 {
     int fd = world.slots[op->a[0]];
-    struct flock lock = {.l_type = (short)op->a[2], .l_whence = SEEK_SET, .l_start = op->a[3], .l_len = 100};
+    struct flock lock = {
+        .l_type = (short)op->a[2], .l_whence = SEEK_SET, .l_start = op->a[3], .l_len = 100};
     switch (op->a[1]) {
-    case 1: TRY(N_LOCK, fcntl(fd, F_OFD_SETLK, &lock)); break;
-    case 2: TRY(N_LOCK, flock(fd, (op->a[2] == F_UNLCK ? LOCK_UN : op->a[2] == F_RDLCK ? LOCK_SH : LOCK_EX) | LOCK_NB)); break;
-    default: TRY(N_LOCK, fcntl(fd, F_SETLK, &lock)); break;
+    case 1:
+        TRY(N_LOCK, fcntl(fd, F_OFD_SETLK, &lock));
+        break;
+    case 2:
+        TRY(N_LOCK, flock(fd, (op->a[2] == F_UNLCK   ? LOCK_UN
+                               : op->a[2] == F_RDLCK ? LOCK_SH
+                                                     : LOCK_EX) |
+                                  LOCK_NB));
+        break;
+    default:
+        TRY(N_LOCK, fcntl(fd, F_SETLK, &lock));
+        break;
     }
 }
 
@@ -255,7 +325,8 @@ void perform_probe(const struct op *op)
     note(N_CHILD, status);
 }
 
-/* A write lease is granted only to the one descriptor of a file, a read lease only while nobody writes. */
+/* A write lease is granted only to the one descriptor of a file, a read lease only while nobody
+ * writes. */
 void perform_lease(const struct op *op)
 {
     int fd = world.slots[op->a[0]];
@@ -275,12 +346,11 @@ static void on_file_size(int signal)
 void perform_limit(const struct op *op)
 {
     struct rlimit limit = {(rlim_t)op->a[1], RLIM_INFINITY};
-    int resource = op->a[0] ? RLIMIT_NOFILE : RLIMIT_FSIZE;
-    getrlimit(resource, &limit);
+    getrlimit(op->a[0] ? RLIMIT_NOFILE : RLIMIT_FSIZE, &limit);
     limit.rlim_cur = op->a[1] < 0 ? limit.rlim_max : (rlim_t)op->a[1];
     if (!op->a[0])
         signal(SIGXFSZ, op->a[2] == 0 ? SIG_DFL : op->a[2] == 1 ? SIG_IGN : on_file_size);
-    TRY(N_LIMIT, setrlimit(resource, &limit));
+    TRY(N_LIMIT, setrlimit(op->a[0] ? RLIMIT_NOFILE : RLIMIT_FSIZE, &limit));
 }
 
 void perform_numbers(const struct op *op)

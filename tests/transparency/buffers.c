@@ -1,6 +1,7 @@
-/* Buffers of every kind a program reads into, and what programs do to them between a read and a write. */
-#include "world.h"
+/* Buffers of every kind a program reads into, and what programs do to them between a read and a
+ * write. */
 #include "raw.h"
+#include "world.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -30,7 +31,8 @@ static void map_buffer(struct buffer *buffer, int flags, int fd)
 {
     buffer->map_size = (buffer->size + PAGE + PAGE - 1) / PAGE * PAGE;
     buffer->map = mmap(NULL, buffer->map_size, PROT_READ | PROT_WRITE, flags, fd, 0);
-    buffer->at = buffer->map == MAP_FAILED ? NULL : buffer->map + (buffer->kind == B_ODD ? 1234 : 0);
+    buffer->at =
+        buffer->map == MAP_FAILED ? NULL : buffer->map + (buffer->kind == B_ODD ? 1234 : 0);
 }
 
 /* Descriptors are closed by number at once, so that this takes the same numbers in every run. */
@@ -61,19 +63,41 @@ static void allocate(struct buffer *buffer)
     size_t size = buffer->size;
     buffer->map = NULL;
     switch (buffer->kind) {
-    case B_MALLOC: buffer->at = malloc(size); break;
-    case B_ALIGNED: buffer->at = aligned_alloc(PAGE, (size + PAGE - 1) / PAGE * PAGE); break;
-    case B_CALLOC: buffer->at = calloc(1, size); break;
-    case B_STACK: buffer->at = world.stack; break;
-    case B_PRIVATE: case B_ODD: map_buffer(buffer, MAP_PRIVATE | MAP_ANONYMOUS, -1); break;
-    case B_SHARED: map_buffer(buffer, MAP_SHARED | MAP_ANONYMOUS, -1); break;
-    case B_MEMFD: map_descriptor(buffer, sized_memfd(size + 2 * PAGE), MAP_SHARED); break;
-    case B_FILE: map_descriptor(buffer, sized_file(size + 2 * PAGE), MAP_PRIVATE); break;
-    case B_BSS: buffer->at = bss; break;
-    default: buffer->at = data; break;
+    case B_MALLOC:
+        buffer->at = malloc(size);
+        break;
+    case B_ALIGNED:
+        buffer->at = aligned_alloc(PAGE, (size + PAGE - 1) / PAGE * PAGE);
+        break;
+    case B_CALLOC:
+        buffer->at = calloc(1, size);
+        break;
+    case B_STACK:
+        buffer->at = world.stack;
+        break;
+    case B_PRIVATE:
+    case B_ODD:
+        map_buffer(buffer, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+        break;
+    case B_SHARED:
+        map_buffer(buffer, MAP_SHARED | MAP_ANONYMOUS, -1);
+        break;
+    case B_MEMFD:
+        map_descriptor(buffer, sized_memfd(size + 2 * PAGE), MAP_SHARED);
+        break;
+    case B_FILE:
+        map_descriptor(buffer, sized_file(size + 2 * PAGE), MAP_PRIVATE);
+        break;
+    case B_BSS:
+        buffer->at = bss;
+        break;
+    default:
+        buffer->at = data;
+        break;
     }
     /* What malloc hands out may hold addresses left by others, which differ from run to run. */
-    if (buffer->at && (buffer->kind == B_MALLOC || buffer->kind == B_ALIGNED || buffer->kind == B_STACK))
+    if (buffer->at &&
+        (buffer->kind == B_MALLOC || buffer->kind == B_ALIGNED || buffer->kind == B_STACK))
         memset(buffer->at, FILLER, size);
 }
 
@@ -131,13 +155,15 @@ static void replace_pages(struct buffer *buffer, size_t from, size_t count)
     size_t length = (count + PAGE - 1) / PAGE * PAGE;
     if (page + length > buffer->map + buffer->map_size)
         length = PAGE;
-    note(N_BUFFER, mmap(page, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
+    note(N_BUFFER, mmap(page, length, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
 }
 
 static void remap(struct buffer *buffer)
 {
     ptrdiff_t inside = buffer->at - buffer->map;
-    unsigned char *moved = mremap(buffer->map, buffer->map_size, buffer->map_size + 16 * PAGE, MREMAP_MAYMOVE);
+    unsigned char *moved =
+        mremap(buffer->map, buffer->map_size, buffer->map_size + 16 * PAGE, MREMAP_MAYMOVE);
     note(N_BUFFER, moved != MAP_FAILED);
     if (moved == MAP_FAILED)
         return;
@@ -166,7 +192,8 @@ static void through_pipe(struct buffer *buffer, size_t from, size_t count, bool 
 static void through_kernel(struct buffer *buffer, size_t from, size_t count, bool proc)
 {
     unsigned char room[16384];
-    struct iovec mine = {room, count > sizeof room ? sizeof room : count}, theirs = {buffer->at + from, mine.iov_len};
+    struct iovec mine = {room, count > sizeof room ? sizeof room : count},
+                 theirs = {buffer->at + from, mine.iov_len};
     ssize_t got;
     if (proc) {
         int fd = open("/proc/self/mem", O_RDONLY);
@@ -198,25 +225,41 @@ static void protect(struct buffer *buffer, int how)
         TRY(N_BUFFER, mprotect(buffer->map, buffer->map_size, rights[how]));
 }
 
+/* The place is kept: what a run maps next would land in it or not, as the addresses fall. */
 static void cut_tail(struct buffer *buffer, size_t from)
 {
     size_t keep = (from + PAGE) / PAGE * PAGE;
     if (keep + PAGE >= buffer->map_size)
         return;
-    TRY(N_BUFFER, munmap(buffer->map + keep, buffer->map_size - keep));
-    buffer->map_size = keep;
+    unsigned char *tail = buffer->map + keep;
+    note(N_BUFFER, mmap(tail, buffer->map_size - keep, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == tail);
 }
 
 static void mapped_bufop(struct buffer *buffer, int how, size_t from, size_t count)
 {
     switch (how) {
-    case P_DONTNEED: TRY(N_BUFFER, madvise(buffer->map + from / PAGE * PAGE, PAGE, MADV_DONTNEED)); break;
-    case P_FIXED: replace_pages(buffer, from, count); break;
-    case P_REMAP: remap(buffer); break;
-    case P_READONLY: protect(buffer, 0); break;
-    case P_NONE: protect(buffer, 1); break;
-    case P_TAIL: cut_tail(buffer, from); break;
-    default: protect(buffer, 2); break;
+    case P_DONTNEED:
+        TRY(N_BUFFER, madvise(buffer->map + from / PAGE * PAGE, PAGE, MADV_DONTNEED));
+        break;
+    case P_FIXED:
+        replace_pages(buffer, from, count);
+        break;
+    case P_REMAP:
+        remap(buffer);
+        break;
+    case P_READONLY:
+        protect(buffer, 0);
+        break;
+    case P_NONE:
+        protect(buffer, 1);
+        break;
+    case P_TAIL:
+        cut_tail(buffer, from);
+        break;
+    default:
+        protect(buffer, 2);
+        break;
     }
 }
 
@@ -228,18 +271,42 @@ void perform_bufop(const struct op *op)
     if (count > buffer->size - from)
         count = buffer->size - from;
     switch (how) {
-    case P_HASH: note_hash(buffer, from, count); break;
-    case P_FILL: memset(buffer->at + from, op->a[5], count); break;
-    case P_FLIP: buffer->at[from] ^= 0x55; break;
-    case P_RENEW: buffer_renew(buffer); break;
-    case P_ZEROED: check_zeroed(buffer); break;
-    case P_LOCK: TRY(N_BUFFER, mlock(buffer->at, PAGE)); break;
-    case P_VMREAD: through_kernel(buffer, from, count, false); break;
-    case P_PROCMEM: through_kernel(buffer, from, count, true); break;
-    case P_VMSPLICE: through_pipe(buffer, from, count, true); break;
-    case P_PIPE: through_pipe(buffer, from, count, false); break;
-    case P_MEMCPY: memmove(other->at, buffer->at, buffer->size < other->size ? buffer->size : other->size); break;
-    case P_FORKHASH: hash_in_child(buffer, from, count); break;
+    case P_HASH:
+        note_hash(buffer, from, count);
+        break;
+    case P_FILL:
+        memset(buffer->at + from, op->a[5], count);
+        break;
+    case P_FLIP:
+        buffer->at[from] ^= 0x55;
+        break;
+    case P_RENEW:
+        buffer_renew(buffer);
+        break;
+    case P_ZEROED:
+        check_zeroed(buffer);
+        break;
+    case P_LOCK:
+        TRY(N_BUFFER, mlock(buffer->at, PAGE));
+        break;
+    case P_VMREAD:
+        through_kernel(buffer, from, count, false);
+        break;
+    case P_PROCMEM:
+        through_kernel(buffer, from, count, true);
+        break;
+    case P_VMSPLICE:
+        through_pipe(buffer, from, count, true);
+        break;
+    case P_PIPE:
+        through_pipe(buffer, from, count, false);
+        break;
+    case P_MEMCPY:
+        memmove(other->at, buffer->at, buffer->size < other->size ? buffer->size : other->size);
+        break;
+    case P_FORKHASH:
+        hash_in_child(buffer, from, count);
+        break;
     default:
         if (buffer->map)
             mapped_bufop(buffer, how, from, count);

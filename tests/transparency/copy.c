@@ -1,6 +1,7 @@
-/* The copy loop, in every way of calling read and write, with at most one thing in it that is not a copy. */
-#include "world.h"
+/* The copy loop, in every way of calling read and write, with at most one thing in it that is not a
+ * copy. */
 #include "raw.h"
+#include "world.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,6 +18,16 @@ extern ssize_t __write(int fd, const void *bytes, size_t count);
 extern ssize_t __read_chk(int fd, void *bytes, size_t count, size_t room);
 
 enum { MOST_ROUNDS = 700, PAGE = 4096 };
+
+/* Which source bytes a destination may show ahead of the program is for the driver to check. */
+void remember_shift(int src_slot, off_t from, off_t to)
+{
+    uint32_t at = __atomic_fetch_add(&shared->delta_count, 1, __ATOMIC_RELAXED);
+    if (at >= DELTAS)
+        return;
+    shared->deltas[at].shift = from - to;
+    shared->deltas[at].source = world.slot_files[src_slot];
+}
 
 struct end {
     int fd;
@@ -45,7 +56,7 @@ struct loop {
     uint32_t round;
     uint64_t rolling;
     unsigned noted;
-    size_t held;          /* D_LAG, D_JOIN: bytes read and not yet written */
+    size_t held; /* D_LAG, D_JOIN: bytes read and not yet written */
     unsigned half;
     struct writer writer;
 };
@@ -61,17 +72,28 @@ static ssize_t read_by(struct end *end, unsigned char *bytes, size_t count)
 {
     struct iovec whole = {bytes, count};
     switch (end->how) {
-    case R_PREAD: return pread(end->fd, bytes, count, end->at);
-    case R_READV: return read_vector(end, bytes, count, false);
-    case R_PREADV: return read_vector(end, bytes, count, true);
-    case R_PREADV2_CUR: return preadv2(end->fd, &whole, 1, -1, 0);
-    case R_PREADV2: return preadv2(end->fd, &whole, 1, end->at, 0);
-    case R_SYSCALL: return syscall(SYS_read, end->fd, bytes, count);
-    case R_ASM: return read_raw(end->fd, bytes, count);
-    case R_ALIAS: return __read(end->fd, bytes, count);
-    case R_FREAD: return end->stream ? (ssize_t)fread(bytes, 1, count, end->stream) : -1;
-    case R_CHK: return __read_chk(end->fd, bytes, count, count);
-    default: return read(end->fd, bytes, count);
+    case R_PREAD:
+        return pread(end->fd, bytes, count, end->at);
+    case R_READV:
+        return read_vector(end, bytes, count, false);
+    case R_PREADV:
+        return read_vector(end, bytes, count, true);
+    case R_PREADV2_CUR:
+        return preadv2(end->fd, &whole, 1, -1, 0);
+    case R_PREADV2:
+        return preadv2(end->fd, &whole, 1, end->at, 0);
+    case R_SYSCALL:
+        return syscall(SYS_read, end->fd, bytes, count);
+    case R_ASM:
+        return read_raw(end->fd, bytes, count);
+    case R_ALIAS:
+        return __read(end->fd, bytes, count);
+    case R_FREAD:
+        return end->stream ? (ssize_t)fread(bytes, 1, count, end->stream) : -1;
+    case R_CHK:
+        return __read_chk(end->fd, bytes, count, count);
+    default:
+        return read(end->fd, bytes, count);
     }
 }
 
@@ -86,21 +108,35 @@ static ssize_t write_by(struct end *end, const unsigned char *from, size_t count
 {
     unsigned char *bytes = (unsigned char *)(uintptr_t)from;
     struct iovec whole = {bytes, count};
+    bool split = end->how == W_WRITEV || end->how == W_PWRITEV || end->how == W_FWRITE;
+    if (refused_by_direct(end->fd, split ? bytes + 1 : bytes))
+        return -1;
     switch (end->how) {
-    case W_PWRITE: return pwrite(end->fd, bytes, count, end->at);
-    case W_WRITEV: return write_vector(end, bytes, count, false);
-    case W_PWRITEV: return write_vector(end, bytes, count, true);
-    case W_PWRITEV2_CUR: return pwritev2(end->fd, &whole, 1, -1, 0);
-    case W_PWRITEV2: return pwritev2(end->fd, &whole, 1, end->at, 0);
-    case W_SYSCALL: return syscall(SYS_write, end->fd, bytes, count);
-    case W_ASM: return write_raw(end->fd, bytes, count);
-    case W_ALIAS: return __write(end->fd, bytes, count);
-    case W_FWRITE: return end->stream ? (ssize_t)fwrite(bytes, 1, count, end->stream) : -1;
-    default: return write(end->fd, bytes, count);
+    case W_PWRITE:
+        return pwrite(end->fd, bytes, count, end->at);
+    case W_WRITEV:
+        return write_vector(end, bytes, count, false);
+    case W_PWRITEV:
+        return write_vector(end, bytes, count, true);
+    case W_PWRITEV2_CUR:
+        return pwritev2(end->fd, &whole, 1, -1, 0);
+    case W_PWRITEV2:
+        return pwritev2(end->fd, &whole, 1, end->at, 0);
+    case W_SYSCALL:
+        return syscall(SYS_write, end->fd, bytes, count);
+    case W_ASM:
+        return write_raw(end->fd, bytes, count);
+    case W_ALIAS:
+        return __write(end->fd, bytes, count);
+    case W_FWRITE:
+        return end->stream ? (ssize_t)fwrite(bytes, 1, count, end->stream) : -1;
+    default:
+        return write(end->fd, bytes, count);
     }
 }
 
-/* Each result is told apart when it is not the whole of what was asked; all of them go into one sum. */
+/* Each result is told apart when it is not the whole of what was asked; all of them go into one
+ * sum. */
 static void track(struct loop *loop, enum what what, ssize_t result, size_t asked)
 {
     int error = errno;
@@ -124,7 +160,7 @@ static ssize_t take(struct loop *loop, unsigned char *bytes, size_t count)
 
 static void report_progress(const struct loop *loop)
 {
-    if (!world.foreign && is_destination(world.slot_files[loop->op->a[1]]))
+    if (!world.foreign && world.slot_files[loop->op->a[1]] == F_DST)
         shared->progress = loop->dst.at;
 }
 
@@ -142,7 +178,8 @@ static void *writer_main(void *argument)
 {
     struct writer *writer = argument;
     for (;;) {
-        while (sem_wait(&writer->go) != 0) {}
+        while (sem_wait(&writer->go) != 0) {
+        }
         if (writer->stop)
             return NULL;
         errno = ERRNO_MARK;
@@ -158,7 +195,8 @@ static ssize_t give_in_thread(struct loop *loop, const unsigned char *bytes, siz
     writer->bytes = bytes;
     writer->count = count;
     sem_post(&writer->go);
-    while (sem_wait(&writer->done) != 0) {}
+    while (sem_wait(&writer->done) != 0) {
+    }
     errno = writer->error;
     track(loop, N_WRITE, writer->result, count);
     if (writer->result > 0)
@@ -168,12 +206,16 @@ static ssize_t give_in_thread(struct loop *loop, const unsigned char *bytes, siz
 
 static ssize_t give(struct loop *loop, const unsigned char *bytes, size_t count)
 {
-    ssize_t put = loop->op->a[7] == D_THREAD ? give_in_thread(loop, bytes, count) : give_to(loop, &loop->dst, bytes, count);
+    ssize_t put = loop->op->a[7] == D_THREAD ? give_in_thread(loop, bytes, count)
+                                             : give_to(loop, &loop->dst, bytes, count);
     report_progress(loop);
     return put;
 }
 
-static bool at_round(const struct loop *loop) { return loop->round == (uint32_t)loop->op->a[8]; }
+static bool at_round(const struct loop *loop)
+{
+    return loop->round == (uint32_t)loop->op->a[8];
+}
 
 static void look(struct loop *loop, const unsigned char *bytes, size_t count)
 {
@@ -224,33 +266,73 @@ static void between(struct loop *loop, unsigned char *bytes, size_t got)
 {
     size_t at = (size_t)loop->op->a[9] % got;
     switch (loop->op->a[7]) {
-    case D_FLIP: bytes[at] ^= 0x41; break;
-    case D_LOOK: look(loop, bytes, got); break;
-    case D_TOUCH: ((volatile unsigned char *)bytes)[at] = ((volatile unsigned char *)bytes)[at]; break;
-    case D_GAP: note(N_OFFSET, lseek(loop->dst.fd, loop->op->a[9], SEEK_CUR)); loop->dst.at += loop->op->a[9]; break;
-    case D_SKIP: note(N_OFFSET, lseek(loop->src.fd, loop->op->a[9], SEEK_CUR)); loop->src.at += loop->op->a[9]; break;
-    case D_PWRITE: write_elsewhere(loop); break;
-    case D_REREAD: note(N_READ, pread(loop->src.fd, bytes, got, loop->op->a[9])); break;
-    case D_SIGNAL: handle_in_copy(loop->op->a[9], loop->src.fd, loop->dst.fd, loop->buffer); break;
-    case D_PROTECT: protect_around(loop, PROT_READ); break;
-    case D_NOACCESS: protect_around(loop, PROT_NONE); break;
-    case D_APPENDFLAG: note(N_FLAGS, fcntl(loop->dst.fd, F_SETFL, O_APPEND)); break;
-    default: break;
+    case D_FLIP:
+        bytes[at] ^= 0x41;
+        break;
+    case D_LOOK:
+        look(loop, bytes, got);
+        break;
+    case D_TOUCH:
+        ((volatile unsigned char *)bytes)[at] = ((volatile unsigned char *)bytes)[at];
+        break;
+    case D_GAP:
+        note(N_OFFSET, lseek(loop->dst.fd, loop->op->a[9], SEEK_CUR));
+        loop->dst.at += loop->op->a[9];
+        break;
+    case D_SKIP:
+        note(N_OFFSET, lseek(loop->src.fd, loop->op->a[9], SEEK_CUR));
+        loop->src.at += loop->op->a[9];
+        break;
+    case D_PWRITE:
+        write_elsewhere(loop);
+        break;
+    case D_REREAD:
+        note(N_READ, pread(loop->src.fd, bytes, got, loop->op->a[9]));
+        break;
+    case D_SIGNAL:
+        handle_in_copy(loop->op->a[9], loop->src.fd, loop->dst.fd, loop->buffer);
+        break;
+    case D_PROTECT:
+        protect_around(loop, PROT_READ);
+        break;
+    case D_NOACCESS:
+        protect_around(loop, PROT_NONE);
+        break;
+    case D_APPENDFLAG:
+        note(N_FLAGS, fcntl(loop->dst.fd, F_SETFL, O_APPEND));
+        break;
+    default:
+        break;
     }
+}
+
+/* As sparse copies do it: what is not written must read as zeros. */
+static bool seek_over(struct loop *loop, size_t got)
+{
+    note(N_OFFSET, lseek(loop->dst.fd, (off_t)got, SEEK_CUR));
+    loop->dst.at += (off_t)got;
+    return true;
 }
 
 static bool write_pieces(struct loop *loop, const unsigned char *bytes, size_t got)
 {
     size_t part = (size_t)loop->op->a[9] % got;
     switch (loop->op->a[7]) {
-    case D_PART: return give(loop, bytes, part + 1) > 0;
-    case D_SHIFT: return give(loop, bytes + 1, got - 1) >= 0;
-    case D_STRAY: return give(loop, bytes, got) > 0 && give(loop, bytes, 1) > 0;
-    case D_DUP: return give_through_dup(loop, bytes, got);
+    case D_SEEKOVER:
+        return seek_over(loop, got);
+    case D_PART:
+        return give(loop, bytes, part + 1) > 0;
+    case D_SHIFT:
+        return give(loop, bytes + 1, got - 1) >= 0;
+    case D_STRAY:
+        return give(loop, bytes, got) > 0 && give(loop, bytes, 1) > 0;
+    case D_DUP:
+        return give_through_dup(loop, bytes, got);
     case D_OTHER_BUFFER:
         memcpy(loop->other->at, bytes, got);
         return give(loop, loop->other->at, got) > 0;
-    default: return give(loop, bytes, got) > 0;
+    default:
+        return give(loop, bytes, got) > 0;
     }
 }
 
@@ -272,34 +354,49 @@ static bool write_reversed(struct loop *loop, const unsigned char *bytes, size_t
 static bool write_split(struct loop *loop, const unsigned char *bytes, size_t got)
 {
     size_t first = (size_t)loop->op->a[9] % got;
-    return (first == 0 || give(loop, bytes, first) > 0) && give(loop, bytes + first, got - first) > 0;
+    return (first == 0 || give(loop, bytes, first) > 0) &&
+           give(loop, bytes + first, got - first) > 0;
 }
 
 /* Ways of copying that hold for every round. */
 static bool write_round(struct loop *loop, unsigned char *bytes, size_t got)
 {
     switch (loop->op->a[7]) {
-    case D_LOOK_ALL: look(loop, bytes, got); break;
-    case D_TERMINATE: bytes[got] = 0; break;
-    case D_STAT: ask_sizes(loop); break;
-    case D_TELL: ask_offsets(loop); break;
-    case D_SPLIT: return write_split(loop, bytes, got);
-    case D_REVERSE: return write_reversed(loop, bytes, got);
-    case D_TWO: return give(loop, bytes, got) > 0 && give_to(loop, &loop->second, bytes, got) > 0;
+    case D_LOOK_ALL:
+        look(loop, bytes, got);
+        break;
+    case D_TERMINATE:
+        bytes[got] = 0;
+        break;
+    case D_STAT:
+        ask_sizes(loop);
+        break;
+    case D_TELL:
+        ask_offsets(loop);
+        break;
+    case D_SPLIT:
+        return write_split(loop, bytes, got);
+    case D_REVERSE:
+        return write_reversed(loop, bytes, got);
+    case D_TWO:
+        return give(loop, bytes, got) > 0 && give_to(loop, &loop->second, bytes, got) > 0;
     case D_OTHER_ALL:
         memcpy(loop->other->at, bytes, got);
         return give(loop, loop->other->at, got) > 0;
-    default: break;
+    default:
+        break;
     }
     return give(loop, bytes, got) > 0;
 }
 
 static bool deviates_once(int deviation)
 {
-    return deviation == D_FLIP || deviation == D_LOOK || deviation == D_TOUCH || deviation == D_OTHER_BUFFER ||
-           deviation == D_PART || deviation == D_GAP || deviation == D_SKIP || deviation == D_PWRITE || deviation == D_DUP ||
-           deviation == D_REREAD || deviation == D_SHIFT || deviation == D_STRAY || deviation == D_SIGNAL ||
-           deviation == D_PROTECT || deviation == D_NOACCESS || deviation == D_APPENDFLAG;
+    return deviation == D_FLIP || deviation == D_LOOK || deviation == D_TOUCH ||
+           deviation == D_OTHER_BUFFER || deviation == D_PART || deviation == D_GAP ||
+           deviation == D_SKIP || deviation == D_PWRITE || deviation == D_DUP ||
+           deviation == D_REREAD || deviation == D_SHIFT || deviation == D_STRAY ||
+           deviation == D_SIGNAL || deviation == D_PROTECT || deviation == D_NOACCESS ||
+           deviation == D_APPENDFLAG || deviation == D_SEEKOVER;
 }
 
 /* Two halves of the buffer by turns: the write is one read behind. */
@@ -353,8 +450,9 @@ static bool step(struct loop *loop)
     if (loop->left <= 0 || loop->round >= MOST_ROUNDS)
         return false;
     size_t want = loop->left < (int64_t)loop->chunk ? (size_t)loop->left : loop->chunk;
-    bool more = loop->op->a[7] == D_LAG ? step_lagging(loop, want)
-              : loop->op->a[7] == D_JOIN ? step_joining(loop, want) : step_plain(loop, want);
+    bool more = loop->op->a[7] == D_LAG    ? step_lagging(loop, want)
+                : loop->op->a[7] == D_JOIN ? step_joining(loop, want)
+                                           : step_plain(loop, want);
     loop->round++;
     return more;
 }
@@ -367,16 +465,6 @@ static void open_end(struct end *end, int slot, int how)
     end->at = seek_raw(end->fd, 0, SEEK_CUR);
     if (end->at < 0)
         end->at = 0;
-}
-
-/* Which source bytes a destination may show ahead of the program is for the driver to check. */
-static void remember_shift(const struct loop *loop)
-{
-    uint32_t at = __atomic_fetch_add(&shared->delta_count, 1, __ATOMIC_RELAXED);
-    if (at >= DELTAS)
-        return;
-    shared->deltas[at].shift = loop->src.at - loop->dst.at;
-    shared->deltas[at].source = world.slot_files[loop->op->a[0]];
 }
 
 static bool start_writer(struct loop *loop)
@@ -396,26 +484,34 @@ static void stop_writer(struct loop *loop)
 
 static void open_loop(struct loop *loop, const struct op *op)
 {
-    *loop = (struct loop){.op = op, .buffer = buffer_of(op->a[2]), .other = buffer_of(op->a[10]), .left = op->a[4]};
+    *loop = (struct loop){
+        .op = op, .buffer = buffer_of(op->a[2]), .other = buffer_of(op->a[10]), .left = op->a[4]};
     open_end(&loop->src, op->a[0], op->a[5]);
     open_end(&loop->dst, op->a[1], op->a[6]);
     open_end(&loop->second, op->a[11], W_WRITE);
     if (loop->left < 0)
         loop->left = 8 << 20;
     loop->chunk = (size_t)op->a[3];
-    size_t room = op->a[7] == D_LAG || op->a[7] == D_JOIN ? loop->buffer->size / 2 : loop->buffer->size;
+    size_t room =
+        op->a[7] == D_LAG || op->a[7] == D_JOIN ? loop->buffer->size / 2 : loop->buffer->size;
     if (op->a[7] == D_OTHER_ALL || op->a[7] == D_OTHER_BUFFER)
         room = loop->other->size < room ? loop->other->size : room;
     if (loop->chunk > room - 1)
         loop->chunk = room - 1;
-    remember_shift(loop);
+    remember_shift(op->a[0], loop->src.at, loop->dst.at);
+}
+
+/* A direct read may leave anything of the last block behind the bytes that it returns. */
+static bool reads_directly(const struct loop *loop)
+{
+    return (raw3(SYS_fcntl, loop->src.fd, F_GETFL, 0) & O_DIRECT) != 0;
 }
 
 static void close_loop(struct loop *loop)
 {
     if (loop->op->a[7] == D_LAG && loop->held)
         give(loop, loop->buffer->at + (1 - loop->half) * loop->chunk, loop->held);
-    if (loop->op->a[7] == D_LOOKAFTER)
+    if (loop->op->a[7] == D_LOOKAFTER && !reads_directly(loop))
         note_full(N_HASH, (int64_t)loop->chunk, hash_bytes(loop->buffer->at, loop->chunk), 0);
     current_iteration = loop->round;
     errno = ERRNO_MARK;
@@ -431,7 +527,8 @@ void perform_copy(const struct op *op)
     open_loop(&loop, op);
     if (op->a[7] == D_THREAD && !start_writer(&loop))
         return;
-    while (step(&loop)) {}
+    while (step(&loop)) {
+    }
     if (op->a[7] == D_THREAD)
         stop_writer(&loop);
     close_loop(&loop);

@@ -13,7 +13,10 @@ enum { KINDS_OF_DIFFERENCE = 64 };
 
 struct tally {
     uint64_t next, done, differing, engaged, unusable;
-    struct { char signature[SIGNATURE_ROOM]; uint64_t count, seed; } kinds[KINDS_OF_DIFFERENCE];
+    struct {
+        char signature[SIGNATURE_ROOM];
+        uint64_t count, seed;
+    } kinds[KINDS_OF_DIFFERENCE];
 };
 
 static struct tally *tally;
@@ -22,8 +25,11 @@ static struct settings settings = {.last = 999, .jobs = 2, .timeout = 10, .most 
 
 static void usage(void)
 {
-    fputs("usage: differ [--seeds A-B] [--dir DIR] [--lib LIBRARY] [--jobs N] [--time SECONDS] [--timeout SECONDS]\n"
-          "              [--most N] [--actor PROGRAM] [--self] | --trace SEED | --minimise SEED\n", stderr);
+    fputs("usage: differ [--seeds A-B] [--dir DIR] [--lib LIBRARY] [--jobs N] [--time SECONDS]\n"
+          "              [--timeout SECONDS] [--most N] [--actor PROGRAM] [--self] [--seen] "
+          "[--first]\n"
+          "              | --trace SEED | --minimise SEED\n",
+          stderr);
     exit(2);
 }
 
@@ -32,7 +38,8 @@ static void general_signature(const struct pair *pair, char room[SIGNATURE_ROOM]
 {
     unsigned index;
     int used = 0;
-    if (sscanf(pair->signature, "op %u %n", &index, &used) == 1 && used && index < pair->program.count) {
+    if (sscanf(pair->signature, "op %u %n", &index, &used) == 1 && used &&
+        index < pair->program.count) {
         char *text = NULL;
         size_t size = 0;
         FILE *memory = open_memstream(&text, &size);
@@ -47,10 +54,21 @@ static void general_signature(const struct pair *pair, char room[SIGNATURE_ROOM]
     }
 }
 
+static bool calls_unseen(const struct pair *pair)
+{
+    for (unsigned i = 0; i < pair->program.count; i++)
+        if (is_inline(&pair->program.ops[i]) && !pair->plain.trace->skip[i])
+            return true;
+    return false;
+}
+
 static void count_kind(const struct pair *pair)
 {
     char signature[SIGNATURE_ROOM];
     general_signature(pair, signature);
+    size_t length = strlen(signature);
+    if (calls_unseen(pair))
+        snprintf(signature + length, sizeof signature - length, " [inline system calls]");
     for (int i = 0; i < KINDS_OF_DIFFERENCE; i++) {
         if (tally->kinds[i].count && strcmp(tally->kinds[i].signature, signature) != 0)
             continue;
@@ -63,11 +81,13 @@ static void count_kind(const struct pair *pair)
 
 static void print_reproduction(FILE *out, uint64_t seed)
 {
-    fprintf(out, "  again: run --seeds %llu-%llu --dir %s", (unsigned long long)seed, (unsigned long long)seed, asked_directory);
+    fprintf(out, "  again: run%s --seeds %llu-%llu --dir %s", settings.seen ? " --seen" : "",
+            (unsigned long long)seed, (unsigned long long)seed, asked_directory);
     if (settings.self)
         fputs(" --self\n", out);
     else
-        fprintf(out, " --lib %s    (or --minimise %llu)\n", settings.library, (unsigned long long)seed);
+        fprintf(out, " --lib %s    (or --minimise %llu)\n", settings.library,
+                (unsigned long long)seed);
 }
 
 static void check_seed(struct pair *pair, uint64_t seed)
@@ -84,7 +104,8 @@ static void check_seed(struct pair *pair, uint64_t seed)
         __atomic_fetch_add(&tally->unusable, 1, __ATOMIC_RELAXED);
     if (pair->engaged)
         __atomic_fetch_add(&tally->engaged, 1, __ATOMIC_RELAXED);
-    if (!same && __atomic_fetch_add(&tally->differing, 1, __ATOMIC_RELAXED) < (uint64_t)settings.most &&
+    if (!same &&
+        __atomic_fetch_add(&tally->differing, 1, __ATOMIC_RELAXED) < (uint64_t)settings.most &&
         write(STDOUT_FILENO, text, size) < 0)
         _exit(2);
     if (!same)
@@ -99,7 +120,7 @@ static void work(int worker, time_t end)
     signal(SIGPIPE, SIG_DFL);
     if (!pair_open(&pair, &settings, worker))
         _exit(2);
-    while (!settings.seconds || time(NULL) < end) {
+    while ((!settings.seconds || time(NULL) < end) && !(settings.first_only && tally->differing)) {
         uint64_t seed = __atomic_fetch_add(&tally->next, 1, __ATOMIC_RELAXED);
         if (seed > settings.last)
             break;
@@ -124,10 +145,11 @@ static bool run_workers(void)
 static int print_tally(double seconds)
 {
     for (int i = 0; i < KINDS_OF_DIFFERENCE && tally->kinds[i].count; i++)
-        printf("%8llu  %s   (seed %llu)\n", (unsigned long long)tally->kinds[i].count, tally->kinds[i].signature,
-               (unsigned long long)tally->kinds[i].seed);
-    printf("%llu seeds in %.1f s: %llu differ; %llu shared extents", (unsigned long long)tally->done, seconds,
-           (unsigned long long)tally->differing, (unsigned long long)tally->engaged);
+        printf("%8llu  %s   (seed %llu)\n", (unsigned long long)tally->kinds[i].count,
+               tally->kinds[i].signature, (unsigned long long)tally->kinds[i].seed);
+    printf("%llu seeds in %.1f s: %llu differ; %llu shared extents",
+           (unsigned long long)tally->done, seconds, (unsigned long long)tally->differing,
+           (unsigned long long)tally->engaged);
     if (tally->unusable)
         printf("; %llu plain runs did not end", (unsigned long long)tally->unusable);
     putchar('\n');
@@ -136,7 +158,8 @@ static int print_tally(double seconds)
 
 /* ---- cutting a program down ---- */
 
-static bool still_differs(struct pair *pair, uint64_t seed, const uint8_t *skip, const char *signature)
+static bool still_differs(struct pair *pair, uint64_t seed, const uint8_t *skip,
+                          const char *signature)
 {
     char general[SIGNATURE_ROOM];
     FILE *nowhere = fopen("/dev/null", "w");
@@ -147,7 +170,8 @@ static bool still_differs(struct pair *pair, uint64_t seed, const uint8_t *skip,
     return strcmp(general, signature) == 0;
 }
 
-static unsigned drop_what_can(struct pair *pair, uint64_t seed, uint8_t *skip, const char *signature)
+static unsigned drop_what_can(struct pair *pair, uint64_t seed, uint8_t *skip,
+                              const char *signature)
 {
     unsigned dropped = 0;
     for (unsigned i = pair->program.count; i-- > 0;) {
@@ -205,23 +229,54 @@ static int64_t minimised = -1, traced = -1;
 static void read_options(int count, char **arguments)
 {
     static const struct option options[] = {
-        {"seeds", 1, NULL, 's'}, {"dir", 1, NULL, 'd'}, {"lib", 1, NULL, 'l'}, {"jobs", 1, NULL, 'j'}, {"time", 1, NULL, 't'},
-        {"timeout", 1, NULL, 'o'}, {"most", 1, NULL, 'm'}, {"actor", 1, NULL, 'a'}, {"self", 0, NULL, 'S'},
-        {"trace", 1, NULL, 'T'}, {"minimise", 1, NULL, 'M'}, {NULL, 0, NULL, 0}};
+        {"seeds", 1, NULL, 's'},    {"dir", 1, NULL, 'd'},   {"lib", 1, NULL, 'l'},
+        {"jobs", 1, NULL, 'j'},     {"time", 1, NULL, 't'},  {"timeout", 1, NULL, 'o'},
+        {"most", 1, NULL, 'm'},     {"actor", 1, NULL, 'a'}, {"self", 0, NULL, 'S'},
+        {"seen", 0, NULL, 'e'},     {"first", 0, NULL, 'f'}, {"trace", 1, NULL, 'T'},
+        {"minimise", 1, NULL, 'M'}, {NULL, 0, NULL, 0}};
     for (int letter; (letter = getopt_long(count, arguments, "", options, NULL)) != -1;) {
         switch (letter) {
-        case 's': read_range(optarg); break;
-        case 'd': settings.directory = optarg; break;
-        case 'l': settings.library = optarg; break;
-        case 'j': settings.jobs = atoi(optarg); break;
-        case 't': settings.seconds = atoi(optarg); break;
-        case 'o': settings.timeout = atoi(optarg); break;
-        case 'm': settings.most = atoi(optarg); break;
-        case 'a': settings.actor = optarg; break;
-        case 'S': settings.self = true; break;
-        case 'T': traced = atoll(optarg); break;
-        case 'M': minimised = atoll(optarg); break;
-        default: usage();
+        case 's':
+            read_range(optarg);
+            break;
+        case 'd':
+            settings.directory = optarg;
+            break;
+        case 'l':
+            settings.library = optarg;
+            break;
+        case 'j':
+            settings.jobs = atoi(optarg);
+            break;
+        case 't':
+            settings.seconds = atoi(optarg);
+            break;
+        case 'o':
+            settings.timeout = atoi(optarg);
+            break;
+        case 'm':
+            settings.most = atoi(optarg);
+            break;
+        case 'a':
+            settings.actor = optarg;
+            break;
+        case 'S':
+            settings.self = true;
+            break;
+        case 'e':
+            settings.seen = true;
+            break;
+        case 'f':
+            settings.first_only = true;
+            break;
+        case 'T':
+            traced = atoll(optarg);
+            break;
+        case 'M':
+            minimised = atoll(optarg);
+            break;
+        default:
+            usage();
         }
     }
 }
@@ -245,10 +300,13 @@ int main(int count, char **arguments)
         return 0;
     }
     if (!settings.actor) {
-        snprintf(actor, sizeof actor, "%.*s/actor", (int)(strrchr(arguments[0], '/') ? strrchr(arguments[0], '/') - arguments[0] : 0), arguments[0]);
+        snprintf(actor, sizeof actor, "%.*s/actor",
+                 (int)(strrchr(arguments[0], '/') ? strrchr(arguments[0], '/') - arguments[0] : 0),
+                 arguments[0]);
         settings.actor = actor;
     }
-    if ((!settings.library && !settings.self) || (settings.library && access(settings.library, R_OK) != 0))
+    if ((!settings.library && !settings.self) ||
+        (settings.library && access(settings.library, R_OK) != 0))
         usage();
     if (!make_directory(room, sizeof room)) {
         perror(room);
@@ -265,6 +323,7 @@ int main(int count, char **arguments)
     bool well = run_workers();
     clock_gettime(CLOCK_MONOTONIC, &end);
     rmdir(room);
-    int result = print_tally((double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
+    int result = print_tally((double)(end.tv_sec - start.tv_sec) +
+                             (double)(end.tv_nsec - start.tv_nsec) / 1e9);
     return well ? result : 2;
 }

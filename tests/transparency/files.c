@@ -1,12 +1,12 @@
 /* Descriptors: opening, closing, duplicating, passing, seeking, single reads and writes. */
-#include "world.h"
 #include "raw.h"
+#include "world.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -21,7 +21,10 @@ const char *name_of(int file)
     return file_name(&world.program, file, rooms[file]);
 }
 
-bool is_destination(int file) { return file != F_SRC && file != F_SRC2; }
+bool is_destination(int file)
+{
+    return file != F_SRC && file != F_SRC2;
+}
 
 void perform_mksource(const struct op *op)
 {
@@ -51,13 +54,20 @@ static void set_slot(int slot, int fd, int file)
 static int open_by(int how, const char *name, int flags, mode_t mode)
 {
     switch (how) {
-    case 1: return openat(AT_FDCWD, name, flags, mode);
-    case 2: return flags & O_CREAT ? creat(name, mode) : open(name, flags);
-    case 3: return __open(name, flags, mode);
-    case 4: return flags & (O_CREAT | O_TMPFILE) ? open(name, flags, mode) : __open64_2(name, flags);
-    case 5: return (int)syscall(SYS_openat, AT_FDCWD, name, flags, mode);
-    case 6: return (int)raw4(SYS_openat, AT_FDCWD, (long)name, flags, (long)mode);
-    default: return open(name, flags, mode);
+    case 1:
+        return openat(AT_FDCWD, name, flags, mode);
+    case 2:
+        return flags & O_CREAT ? creat(name, mode) : open(name, flags);
+    case 3:
+        return __open(name, flags, mode);
+    case 4:
+        return flags & (O_CREAT | O_TMPFILE) ? open(name, flags, mode) : __open64_2(name, flags);
+    case 5:
+        return (int)syscall(SYS_openat, AT_FDCWD, name, flags, mode);
+    case 6:
+        return (int)raw4(SYS_openat, AT_FDCWD, (long)name, flags, (long)mode);
+    default:
+        return open(name, flags, mode);
     }
 }
 
@@ -75,11 +85,21 @@ void perform_close(const struct op *op)
 {
     int fd = world.slots[op->a[0]];
     switch (op->a[1]) {
-    case 1: TRY(N_CLOSE, syscall(SYS_close, fd)); break;
-    case 2: TRY(N_CLOSE, raw1(SYS_close, fd)); break;
-    case 3: TRY(N_CLOSE, __close(fd)); break;
-    case 4: TRY(N_CLOSE, fd < 0 ? -1 : close_range((unsigned)fd, (unsigned)fd, 0)); break;
-    default: TRY(N_CLOSE, close(fd)); break;
+    case 1:
+        TRY(N_CLOSE, syscall(SYS_close, fd));
+        break;
+    case 2:
+        TRY(N_CLOSE, raw1(SYS_close, fd));
+        break;
+    case 3:
+        TRY(N_CLOSE, __close(fd));
+        break;
+    case 4:
+        TRY(N_CLOSE, fd < 0 ? -1 : close_range((unsigned)fd, (unsigned)fd, 0));
+        break;
+    default:
+        TRY(N_CLOSE, close(fd));
+        break;
     }
 }
 
@@ -88,12 +108,24 @@ void perform_dup(const struct op *op)
     int from = world.slots[op->a[0]], target = op->a[3] >= 0 ? op->a[3] : world.slots[op->a[1]], fd;
     errno = ERRNO_MARK;
     switch (op->a[2]) {
-    case 1: fd = dup2(from, target); break;
-    case 2: fd = dup3(from, target, 0); break;
-    case 3: fd = fcntl(from, F_DUPFD, target > 0 ? target : 0); break;
-    case 4: fd = fcntl(from, F_DUPFD_CLOEXEC, target > 0 ? target : 0); break;
-    case 5: fd = (int)syscall(SYS_dup2, from, target); break;
-    default: fd = dup(from); break;
+    case 1:
+        fd = dup2(from, target);
+        break;
+    case 2:
+        fd = dup3(from, target, 0);
+        break;
+    case 3:
+        fd = fcntl(from, F_DUPFD, target > 0 ? target : 0);
+        break;
+    case 4:
+        fd = fcntl(from, F_DUPFD_CLOEXEC, target > 0 ? target : 0);
+        break;
+    case 5:
+        fd = (int)syscall(SYS_dup2, from, target);
+        break;
+    default:
+        fd = dup(from);
+        break;
     }
     note(N_DUP, fd);
     if (fd >= 0)
@@ -116,22 +148,35 @@ void perform_closerange(const struct op *op)
 {
     unsigned first = (unsigned)op->a[0], last = op->a[1] < 0 ? ~0u : (unsigned)op->a[1];
     switch (op->a[2]) {
-    case 1: closefrom((int)first); note(N_CLOSE, 0); break;
-    case 2: TRY(N_CLOSE, close_range(first, last, CLOSE_RANGE_CLOEXEC)); break;
+    case 1:
+        closefrom((int)first);
+        note(N_CLOSE, 0);
+        break;
+    case 2:
+        TRY(N_CLOSE, close_range(first, last, CLOSE_RANGE_CLOEXEC));
+        break;
     case 3:
         for (unsigned fd = first; fd < 1100; fd++)
             close((int)fd);
         break;
-    default: TRY(N_CLOSE, close_range(first, last, 0)); break;
+    default:
+        TRY(N_CLOSE, close_range(first, last, 0));
+        break;
     }
 }
 
 static int pass_by_socket(int fd)
 {
-    union { char room[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
     char byte = 'x';
     struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof control.room};
     int ends[2], got = -1;
     memset(&control, 0, sizeof control);
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
@@ -141,7 +186,8 @@ static int pass_by_socket(int fd)
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(head), &fd, sizeof fd);
-    if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1 && (head = CMSG_FIRSTHDR(&message)))
+    if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1 &&
+        (head = CMSG_FIRSTHDR(&message)))
         memcpy(&got, CMSG_DATA(head), sizeof got);
     close(ends[0]);
     close(ends[1]);
@@ -167,22 +213,30 @@ void perform_pass(const struct op *op)
         set_slot(op->a[1], fd, world.slot_files[op->a[0]]);
 }
 
-off_t seek_raw(int fd, off_t offset, int whence) { return (off_t)raw3(SYS_lseek, fd, offset, whence); }
+off_t seek_raw(int fd, off_t offset, int whence)
+{
+    return (off_t)raw3(SYS_lseek, fd, offset, whence);
+}
 
 static off_t seek_by(int how, int fd, off_t offset, int whence)
 {
     switch (how) {
-    case 1: return (off_t)syscall(SYS_lseek, fd, offset, whence);
-    case 2: return seek_raw(fd, offset, whence);
-    case 3: return lseek64(fd, offset, whence);
-    default: return lseek(fd, offset, whence);
+    case 1:
+        return (off_t)syscall(SYS_lseek, fd, offset, whence);
+    case 2:
+        return seek_raw(fd, offset, whence);
+    case 3:
+        return lseek64(fd, offset, whence);
+    default:
+        return lseek(fd, offset, whence);
     }
 }
 
 void perform_seek(const struct op *op)
 {
     int fd = world.slots[op->a[0]];
-    /* Where holes are is the file system's affair: then only the call is made, and its effect on the offset undone. */
+    /* Where holes are is the file system's affair: then only the call is made, and its effect on
+     * the offset undone. */
     if (op->a[4]) {
         off_t here = seek_raw(fd, 0, SEEK_CUR);
         seek_by(op->a[3], fd, op->a[1], op->a[2]);
@@ -190,6 +244,20 @@ void perform_seek(const struct op *op)
         return;
     }
     TRY(N_OFFSET, seek_by(op->a[3], fd, op->a[1], op->a[2]));
+}
+
+/* XFS refuses a direct write from an address that the disk cannot take, but makes a buffered one of
+ * it where the file has ever shared extents. Such writes are not made at all. */
+bool refused_by_direct(int fd, const void *bytes)
+{
+    enum { SECTOR = 512 };
+    if (!world.direct || (uintptr_t)bytes % SECTOR == 0)
+        return false;
+    long flags = raw3(SYS_fcntl, fd, F_GETFL, 0);
+    if (flags < 0 || !(flags & O_DIRECT))
+        return false;
+    errno = EINVAL;
+    return true;
 }
 
 ssize_t write_raw(int fd, const void *bytes, size_t count)
@@ -222,6 +290,8 @@ void perform_write(const struct op *op)
         at = shared->progress > op->a[2] ? at % (off_t)(shared->progress - op->a[2]) : 0;
         count = shared->progress < (int64_t)count ? (size_t)shared->progress : count;
     }
+    if (refused_by_direct(fd, bytes))
+        return;
     if (at >= 0)
         TRY(N_WRITE, pwrite(fd, bytes, count, at));
     else if (op->a[4] == 1)
@@ -253,7 +323,8 @@ static void hash_descriptor(int fd, off_t from, size_t limit)
 static void hash_mapping(int fd)
 {
     off_t size = lseek(fd, 0, SEEK_END);
-    unsigned char *at = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    unsigned char *at =
+        size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
     note_full(N_HASH, size, at == MAP_FAILED ? 0 : hash_bytes(at, (size_t)size), 0);
     if (at != MAP_FAILED)
         munmap(at, (size_t)size);
@@ -263,7 +334,8 @@ void perform_read(const struct op *op)
 {
     int file = op->a[1];
     size_t limit = op->a[4] < 0 ? (size_t)64 << 20 : (size_t)op->a[4];
-    /* While the copy runs another process is promised only the bytes that the program has written. */
+    /* While the copy runs another process is promised only the bytes that the program has written.
+     */
     if (world.foreign && is_destination(file) && limit > (size_t)shared->progress)
         limit = (size_t)shared->progress;
     if (op->a[2] == 0) {

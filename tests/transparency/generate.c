@@ -1,4 +1,5 @@
-/* From a seed to a program. Nearly every program is a copy of a file that does one or two other things on its way. */
+/* From a seed to a program. Nearly every program is a copy of a file that does one or two other
+ * things on its way. */
 #include "program.h"
 
 #include <fcntl.h>
@@ -10,12 +11,12 @@ enum { IN_MAIN = 1, IN_HANDLER = 2, IN_CHILD = 4, IN_THREAD = 8, ANYWHERE = 15 }
 struct generator {
     struct program *program;
     uint64_t state;
-    int32_t size;        /* of the first source */
+    int32_t size; /* of the first source */
     int32_t chunk;
-    bool holes;          /* the destination may have holes, which the file system places */
+    bool holes; /* the destination may have holes, which the file system places */
     bool streams;
     bool helper;
-    bool finish;         /* another process has changed the destination: now copy to the end and stop */
+    bool finish; /* another process has changed the destination: now copy to the end and stop */
     bool timed;
     int where;
     int depth;
@@ -34,7 +35,10 @@ static int32_t below(struct generator *g, int32_t limit)
     return limit > 0 ? (int32_t)(next_random(g) % (uint32_t)limit) : 0;
 }
 
-static bool chance(struct generator *g, int percent) { return below(g, 100) < percent; }
+static bool chance(struct generator *g, int percent)
+{
+    return below(g, 100) < percent;
+}
 
 static int weighted(struct generator *g, const uint8_t *weights, int count)
 {
@@ -47,7 +51,11 @@ static int weighted(struct generator *g, const uint8_t *weights, int count)
     return i;
 }
 
-#define PICK(g, ...) __extension__ ({ const int32_t list_[] = {__VA_ARGS__}; list_[below((g), (int32_t)(sizeof list_ / sizeof *list_))]; })
+#define PICK(g, ...)                                                \
+    __extension__({                                                 \
+        const int32_t list_[] = {__VA_ARGS__};                      \
+        list_[below((g), (int32_t)(sizeof list_ / sizeof *list_))]; \
+    })
 
 static unsigned emit_op(struct generator *g, enum kind kind, const int32_t *arguments)
 {
@@ -74,7 +82,10 @@ static int32_t some_offset(struct generator *g)
     return PICK(g, at, at, at / PAGE * PAGE, at / 65536 * 65536, 0, g->size, g->size / 2);
 }
 
-static int32_t some_file(struct generator *g) { return PICK(g, F_DST, F_DST, F_DST, F_DST, F_SRC, F_SRC, F_DST2, F_OTHER); }
+static int32_t some_file(struct generator *g)
+{
+    return PICK(g, F_DST, F_DST, F_DST, F_DST, F_SRC, F_SRC, F_DST2, F_OTHER);
+}
 
 static int32_t slot_of(int32_t file)
 {
@@ -84,8 +95,8 @@ static int32_t slot_of(int32_t file)
 static int32_t some_chunk(struct generator *g)
 {
     int32_t small = PICK(g, 512, 1000, 4096, 4095, 5120);
-    return PICK(g, small, 4096, 8191, 8192, 8192, 10240, 16384, 32768, 65536, 65536, 65536, 131072, 131072, 131072, 262144,
-                100000, 64512, 1048576, 40960);
+    return PICK(g, small, 4096, 8191, 8192, 8192, 10240, 16384, 32768, 65536, 65536, 65536, 131072,
+                131072, 131072, 262144, 100000, 64512, 1048576, 40960);
 }
 
 static int some_read(struct generator *g)
@@ -103,15 +114,21 @@ static int some_write(struct generator *g)
 static int some_deviation(struct generator *g)
 {
     static const uint8_t weights[DEVIATIONS] = {
-        [D_NONE] = 90, [D_FLIP] = 12, [D_LOOK] = 5, [D_LOOK_ALL] = 5, [D_TOUCH] = 4, [D_TERMINATE] = 3, [D_OTHER_BUFFER] = 3,
-        [D_OTHER_ALL] = 4, [D_PART] = 4, [D_SPLIT] = 4, [D_JOIN] = 4, [D_TWO] = 4, [D_LAG] = 4, [D_GAP] = 5, [D_SKIP] = 4,
-        [D_PWRITE] = 5, [D_FREE] = 4, [D_THREAD] = 3, [D_STAT] = 3, [D_TELL] = 3, [D_DUP] = 3, [D_REREAD] = 3, [D_SHIFT] = 2,
-        [D_STRAY] = 2, [D_SIGNAL] = 4, [D_PROTECT] = 3, [D_NOACCESS] = 3, [D_REVERSE] = 2, [D_APPENDFLAG] = 2, [D_LOOKAFTER] = 6,
+        [D_NONE] = 90,      [D_FLIP] = 12,     [D_LOOK] = 5,         [D_LOOK_ALL] = 5,
+        [D_TOUCH] = 4,      [D_TERMINATE] = 3, [D_OTHER_BUFFER] = 3, [D_OTHER_ALL] = 4,
+        [D_PART] = 4,       [D_SPLIT] = 4,     [D_JOIN] = 4,         [D_TWO] = 4,
+        [D_LAG] = 4,        [D_GAP] = 5,       [D_SKIP] = 4,         [D_PWRITE] = 5,
+        [D_FREE] = 4,       [D_THREAD] = 3,    [D_STAT] = 3,         [D_TELL] = 3,
+        [D_DUP] = 3,        [D_REREAD] = 3,    [D_SHIFT] = 2,        [D_STRAY] = 2,
+        [D_SIGNAL] = 4,     [D_PROTECT] = 3,   [D_NOACCESS] = 3,     [D_REVERSE] = 2,
+        [D_APPENDFLAG] = 2, [D_LOOKAFTER] = 6, [D_SEEKOVER] = 5,
     };
     int deviation = weighted(g, weights, DEVIATIONS);
-    if (g->where != IN_MAIN && (deviation == D_SIGNAL || deviation == D_THREAD || deviation == D_FREE))
+    if (g->where != IN_MAIN &&
+        (deviation == D_SIGNAL || deviation == D_THREAD || deviation == D_FREE))
         return D_NONE;
-    g->holes |= deviation == D_GAP || deviation == D_SKIP || deviation == D_PWRITE || deviation == D_REVERSE;
+    g->holes |= deviation == D_GAP || deviation == D_SKIP || deviation == D_PWRITE ||
+                deviation == D_REVERSE || deviation == D_SEEKOVER;
     return deviation;
 }
 
@@ -143,7 +160,8 @@ static void copy_between(struct generator *g, int src, int dst, int32_t bytes, b
     if (chunk < 1000 && rounds > 600)
         chunk = 4096;
     EMIT(g, K_COPY, src, dst, chance(g, 85) ? 0 : 1, chunk, bytes, deviate ? some_read(g) : R_READ,
-         deviate ? some_write(g) : W_WRITE, deviation, round, deviation_place(g, deviation, chunk), 1, S_DST2);
+         deviate ? some_write(g) : W_WRITE, deviation, round, deviation_place(g, deviation, chunk),
+         1, S_DST2);
 }
 
 static void kernel_copy(struct generator *g, int32_t bytes)
@@ -159,7 +177,9 @@ static void kernel_copy(struct generator *g, int32_t bytes)
 
 static void copy_segment(struct generator *g, bool to_end)
 {
-    int32_t whole = to_end && chance(g, 80) ? -1 : below(g, g->size / g->chunk + 2) * g->chunk + (chance(g, 15) ? below(g, g->chunk) : 0);
+    int32_t whole = to_end && chance(g, 80) ? -1
+                                            : below(g, g->size / g->chunk + 2) * g->chunk +
+                                                  (chance(g, 15) ? below(g, g->chunk) : 0);
     if (chance(g, 8))
         kernel_copy(g, whole);
     else
@@ -183,13 +203,16 @@ static int32_t destination_flags(struct generator *g)
 
 static void open_destination(struct generator *g, int slot, int file)
 {
-    EMIT(g, K_OPEN, slot, file, destination_flags(g), PICK(g, 0644, 0644, 0600, 0666, 0200), chance(g, 80) ? 0 : below(g, 7));
+    EMIT(g, K_OPEN, slot, file, destination_flags(g), PICK(g, 0644, 0644, 0600, 0666, 0200),
+         chance(g, 80) ? 0 : below(g, 7));
 }
 
 static void open_source(struct generator *g, int slot, int file)
 {
-    int32_t flags = chance(g, 85) ? O_RDONLY : O_RDWR;
-    flags |= chance(g, 6) ? PICK(g, O_NONBLOCK, O_NOFOLLOW, O_CLOEXEC, O_DIRECT, O_NOATIME, O_APPEND) : 0;
+    int32_t flags = chance(g, 70) ? O_RDONLY : O_RDWR;
+    flags |= chance(g, 6)
+                 ? PICK(g, O_NONBLOCK, O_NOFOLLOW, O_CLOEXEC, O_DIRECT, O_NOATIME, O_APPEND)
+                 : 0;
     EMIT(g, K_OPEN, slot, file, flags, 0, chance(g, 80) ? PICK(g, 0, 0, 1) : below(g, 7));
 }
 
@@ -203,9 +226,12 @@ static void do_stat(struct generator *g)
 
 static void do_seek(struct generator *g)
 {
-    int32_t whence = PICK(g, SEEK_SET, SEEK_CUR, SEEK_CUR, SEEK_END, SEEK_END, SEEK_DATA, SEEK_HOLE);
+    int32_t whence =
+        PICK(g, SEEK_SET, SEEK_CUR, SEEK_CUR, SEEK_END, SEEK_END, SEEK_DATA, SEEK_HOLE);
     int32_t slot = PICK(g, S_DST, S_DST, S_SRC, S_EXTRA), via = PICK(g, 0, 0, 0, 1, 3, 2);
-    int32_t offset = whence == SEEK_CUR ? PICK(g, 0, 0, 0, 4096, -4096, 65536, 1) : whence == SEEK_END ? PICK(g, 0, 0, -100) : some_offset(g);
+    int32_t offset = whence == SEEK_CUR   ? PICK(g, 0, 0, 0, 4096, -4096, 65536, 1)
+                     : whence == SEEK_END ? PICK(g, 0, 0, -100)
+                                          : some_offset(g);
     bool about_holes = whence == SEEK_DATA || whence == SEEK_HOLE;
     if (whence == SEEK_END || about_holes)
         via = via == 2 ? 0 : via;
@@ -218,36 +244,42 @@ static void do_seek(struct generator *g)
 
 static void do_write(struct generator *g)
 {
-    int32_t offset = chance(g, 50) ? -1 : some_offset(g), slot = PICK(g, S_DST, S_DST, S_DST, S_SRC, S_DST2, S_EXTRA);
+    int32_t offset = chance(g, 50) ? -1 : some_offset(g),
+            slot = PICK(g, S_DST, S_DST, S_DST, S_SRC, S_DST2, S_EXTRA);
     g->holes = true;
-    EMIT(g, K_WRITE, slot, offset, PICK(g, 1, 100, 4096, 8191, 65536), below(g, 256), PICK(g, 0, 0, 0, 1, 2));
+    EMIT(g, K_WRITE, slot, offset, PICK(g, 1, 100, 4096, 8191, 65536), below(g, 256),
+         PICK(g, 0, 0, 0, 1, 2));
 }
 
 static void do_read(struct generator *g)
 {
     int32_t file = some_file(g);
-    EMIT(g, K_READ, slot_of(file), file, below(g, 3), chance(g, 60) ? 0 : some_offset(g), chance(g, 60) ? -1 : below(g, 100000));
+    EMIT(g, K_READ, slot_of(file), file, below(g, 3), chance(g, 60) ? 0 : some_offset(g),
+         chance(g, 60) ? -1 : below(g, 100000));
 }
 
 static void do_resize(struct generator *g)
 {
     int32_t file = some_file(g), how = PICK(g, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9);
     if (g->timed && how >= 2 && how != 3)
-        how = 0;   /* an allocation may be interrupted */
+        how = 0; /* an allocation may be interrupted */
     g->holes = true;
     EMIT(g, K_RESIZE, slot_of(file), file, how, some_offset(g), PICK(g, 4096, 65536, 100, 8192));
 }
 
 static void do_map(struct generator *g)
 {
-    int32_t map = below(g, MAPS), slot = PICK(g, S_DST, S_SRC, S_SRC, S_EXTRA), shared = chance(g, 70);
+    int32_t map = below(g, MAPS), slot = PICK(g, S_DST, S_SRC, S_SRC, S_EXTRA),
+            shared = chance(g, 70);
     EMIT(g, K_MAP, map, slot, (g->size + PAGE) / PAGE * PAGE, shared, chance(g, 60));
-    EMIT(g, K_MAPUSE, map, below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size), below(g, 256), S_DST);
+    EMIT(g, K_MAPUSE, map, below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size),
+         below(g, 256), S_DST);
 }
 
 static void do_mapuse(struct generator *g)
 {
-    EMIT(g, K_MAPUSE, below(g, MAPS), below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size), below(g, 256), S_DST);
+    EMIT(g, K_MAPUSE, below(g, MAPS), below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size),
+         below(g, 256), S_DST);
     if (chance(g, 20))
         EMIT(g, K_UNMAP, below(g, MAPS));
 }
@@ -258,7 +290,8 @@ static void do_dup(struct generator *g)
     int32_t to = chance(g, 80) ? PICK(g, S_EXTRA, S_EXTRA2) : PICK(g, S_SRC, S_DST);
     EMIT(g, K_DUP, slot, to, how, PICK(g, -1, 9, 20, 0, 1, 600));
     if (chance(g, 50))
-        copy_between(g, slot == S_SRC ? to : S_SRC, slot == S_DST ? to : S_DST, g->chunk * PICK(g, 1, 2, 3), true);
+        copy_between(g, slot == S_SRC ? to : S_SRC, slot == S_DST ? to : S_DST,
+                     g->chunk * PICK(g, 1, 2, 3), true);
     if (chance(g, 40))
         EMIT(g, K_CLOSE, PICK(g, slot, to), below(g, 5));
 }
@@ -272,11 +305,23 @@ static void do_close(struct generator *g)
     if (slot == S_SRC)
         open_source(g, S_SRC, PICK(g, F_SRC, F_SRC, F_SRC2));
     else if (chance(g, 50))
-        EMIT(g, K_OPEN, slot, F_DST, PICK(g, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_WRONLY | O_TRUNC, O_RDONLY, O_PATH), 0, below(g, 6));
+        EMIT(g, K_OPEN, slot, F_DST,
+             PICK(g, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_WRONLY | O_TRUNC, O_RDONLY, O_PATH),
+             0, below(g, 6));
     else
         open_destination(g, slot, PICK(g, F_DST, F_DST2, F_OTHER));
     if (chance(g, 40) && g->program->count)
         EMIT(g, K_SEEK, slot, PICK(g, 0, g->chunk, g->chunk * 2), SEEK_SET, 0, 0);
+    g->holes = true;
+}
+
+/* One file through two descriptors with offsets of their own. */
+static void do_open_again(struct generator *g)
+{
+    EMIT(g, K_OPEN, S_EXTRA, F_DST, PICK(g, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND), 0, 0);
+    if (chance(g, 60))
+        EMIT(g, K_SEEK, S_EXTRA, below(g, g->size / g->chunk + 1) * g->chunk, SEEK_SET, 0, 0);
+    copy_between(g, S_SRC, chance(g, 60) ? S_EXTRA : S_DST, g->chunk * PICK(g, 1, 2, 3, 6), true);
     g->holes = true;
 }
 
@@ -305,19 +350,23 @@ static void do_closerange(struct generator *g)
 static void do_meta(struct generator *g)
 {
     int32_t file = chance(g, 85) ? F_DST : F_SRC, how = below(g, 8);
-    int32_t value = how < 2 ? PICK(g, 0600, 0755, 04755, 0200, 02755, 0444) : how == 2 ? PICK(g, 65534, 1234, 0) : below(g, 40);
+    int32_t value = how < 2    ? PICK(g, 0600, 0755, 04755, 0200, 02755, 0444)
+                    : how == 2 ? PICK(g, 65534, 1234, 0)
+                               : below(g, 40);
     EMIT(g, K_META, slot_of(file), file, how, value);
 }
 
 static void do_name(struct generator *g)
 {
     int32_t how = PICK(g, 0, 0, 1, 1, 2, 3, 4, 5);
-    EMIT(g, K_NAME, how, PICK(g, F_DST, F_DST, F_SRC), PICK(g, F_LINK, F_OTHER, F_LINK, F_DST2), S_DST);
+    EMIT(g, K_NAME, how, PICK(g, F_DST, F_DST, F_SRC), PICK(g, F_LINK, F_OTHER, F_LINK, F_DST2),
+         S_DST);
 }
 
 static void do_setfl(struct generator *g)
 {
-    EMIT(g, K_SETFL, PICK(g, S_DST, S_DST, S_SRC), PICK(g, O_APPEND, O_APPEND, O_NONBLOCK, O_DIRECT), chance(g, 75));
+    EMIT(g, K_SETFL, PICK(g, S_DST, S_DST, S_SRC),
+         PICK(g, O_APPEND, O_APPEND, O_NONBLOCK, O_DIRECT), chance(g, 75));
 }
 
 static void do_sync(struct generator *g)
@@ -327,10 +376,14 @@ static void do_sync(struct generator *g)
 
 static void do_lock(struct generator *g)
 {
-    EMIT(g, K_LOCK, PICK(g, S_DST, S_SRC), PICK(g, 0, 0, 1, 2), PICK(g, F_RDLCK, F_WRLCK, F_WRLCK, F_UNLCK), below(g, 1000));
+    EMIT(g, K_LOCK, PICK(g, S_DST, S_SRC), PICK(g, 0, 0, 1, 2),
+         PICK(g, F_RDLCK, F_WRLCK, F_WRLCK, F_UNLCK), below(g, 1000));
 }
 
-static void do_probe(struct generator *g) { EMIT(g, K_PROBE, PICK(g, F_DST, F_SRC)); }
+static void do_probe(struct generator *g)
+{
+    EMIT(g, K_PROBE, PICK(g, F_DST, F_SRC));
+}
 
 static void do_lease(struct generator *g)
 {
@@ -340,29 +393,36 @@ static void do_lease(struct generator *g)
 static void do_limit(struct generator *g)
 {
     bool numbers = chance(g, 30);
-    EMIT(g, K_LIMIT, numbers, numbers ? PICK(g, 5, 12, 64) : PICK(g, some_offset(g), some_offset(g), -1), below(g, 3));
+    EMIT(g, K_LIMIT, numbers,
+         numbers ? PICK(g, 5, 12, 64) : PICK(g, some_offset(g), some_offset(g), -1), below(g, 3));
 }
 
-static void do_numbers(struct generator *g) { EMIT(g, K_NUMBERS, 0); }
+static void do_numbers(struct generator *g)
+{
+    EMIT(g, K_NUMBERS, 0);
+}
 
 static void do_stream(struct generator *g)
 {
     int32_t slot = PICK(g, S_DST, S_DST, S_SRC);
     if (!g->streams || chance(g, 20)) {
-        EMIT(g, K_STREAM, slot, T_FDOPEN, slot == S_SRC ? 0 : PICK(g, 1, 2, 3));
+        EMIT(g, K_STREAM, slot, T_FDOPEN, slot == S_SRC ? 0 : PICK(g, 1, 2, 3), below(g, 5));
         g->streams = true;
     }
     for (int i = below(g, 3); i >= 0; i--)
-        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4), PICK(g, 1, 100, 4096, 9999), PICK(g, 0, 1, 2));
+        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4),
+             PICK(g, 1, 100, 4096, 9999), PICK(g, 0, 1, 2));
     g->holes = true;
 }
 
 static void do_bufop(struct generator *g)
 {
-    static const uint8_t weights[BUFOP_HOWS] = {8, 3, 4, 3, 2, 3, 3, 3, 2, 2, 2, 2, 1, 2, 2, 2, 2, 3, 2};
+    static const uint8_t weights[BUFOP_HOWS] = {8, 3, 4, 3, 2, 3, 3, 3, 2, 2,
+                                                2, 2, 1, 2, 2, 2, 2, 3, 2};
     int how = weighted(g, weights, BUFOP_HOWS);
     int32_t buffer = chance(g, 85) ? 0 : 1;
-    EMIT(g, K_BUFOP, buffer, how, chance(g, 40) ? 0 : below(g, g->chunk), PICK(g, g->chunk, 4096, 100), 1 - buffer, below(g, 256));
+    EMIT(g, K_BUFOP, buffer, how, chance(g, 40) ? 0 : below(g, g->chunk),
+         PICK(g, g->chunk, 4096, 100), 1 - buffer, below(g, 256));
     if (how != P_READONLY && how != P_NONE)
         return;
     copy_between(g, S_SRC, S_DST, g->chunk, false);
@@ -386,7 +446,10 @@ static void do_spawn(struct generator *g)
     EMIT(g, K_SPAWN, below(g, 6), S_SRC, S_DST, F_DST, PICK(g, 4096, 10000, 65536));
 }
 
-static void do_sleep(struct generator *g) { EMIT(g, K_SLEEP, PICK(g, 1, 5, 12)); }
+static void do_sleep(struct generator *g)
+{
+    EMIT(g, K_SLEEP, PICK(g, 1, 5, 12));
+}
 
 static void some_other_things(struct generator *g, int where, int most);
 
@@ -427,7 +490,8 @@ static void do_parallel(struct generator *g)
     open_destination(g, S_DST2, F_DST2);
     unsigned at = EMIT(g, K_PARALLEL, 0);
     EMIT(g, K_COPY, S_SRC, S_DST, 0, g->chunk, g->chunk * 6, R_READ, W_WRITE, D_NONE);
-    EMIT(g, K_COPY, S_SRC2, S_DST2, 1, g->chunk, g->chunk * 6, R_READ, W_WRITE, PICK(g, D_NONE, D_LOOK_ALL, D_FLIP), 2, 5);
+    EMIT(g, K_COPY, S_SRC2, S_DST2, 1, g->chunk, g->chunk * 6, R_READ, W_WRITE,
+         PICK(g, D_NONE, D_LOOK_ALL, D_FLIP), 2, 5);
     close_group(g, at);
 }
 
@@ -448,8 +512,12 @@ static void foreign_source(struct generator *g)
 {
     EMIT(g, K_OPEN, S_FOREIGN, F_SRC, O_RDWR, 0, 0);
     switch (below(g, 4)) {
-    case 0: EMIT(g, K_WRITE, S_FOREIGN, some_offset(g), PICK(g, 1, 4096, 8191), below(g, 256), 0); break;
-    case 1: EMIT(g, K_RESIZE, S_FOREIGN, F_SRC, 0, some_offset(g), 0); break;
+    case 0:
+        EMIT(g, K_WRITE, S_FOREIGN, some_offset(g), PICK(g, 1, 4096, 8191), below(g, 256), 0);
+        break;
+    case 1:
+        EMIT(g, K_RESIZE, S_FOREIGN, F_SRC, 0, some_offset(g), 0);
+        break;
     case 2:
         EMIT(g, K_MAP, 2, S_FOREIGN, (g->size + PAGE) / PAGE * PAGE, 1, 1);
         for (int i = 0; i < 3; i++)
@@ -465,9 +533,15 @@ static void foreign_source(struct generator *g)
 static void foreign_destination(struct generator *g)
 {
     switch (below(g, 6)) {
-    case 0: EMIT(g, K_META, S_FOREIGN, F_DST, PICK(g, 1, 4, 6), 0640); break;
-    case 1: EMIT(g, K_NAME, PICK(g, 0, 1, 2), F_DST, F_LINK, 0); break;
-    case 2: EMIT(g, K_RESIZE, S_FOREIGN, F_DST, 1, some_offset(g), 0); break;
+    case 0:
+        EMIT(g, K_META, S_FOREIGN, F_DST, PICK(g, 1, 4, 6), 0640);
+        break;
+    case 1:
+        EMIT(g, K_NAME, PICK(g, 0, 1, 2), F_DST, F_LINK, 0);
+        break;
+    case 2:
+        EMIT(g, K_RESIZE, S_FOREIGN, F_DST, 1, some_offset(g), 0);
+        break;
     default:
         EMIT(g, K_OPEN, S_FOREIGN, F_DST, PICK(g, O_RDWR, O_WRONLY), 0, 0);
         EMIT(g, K_WRITE, S_FOREIGN, some_offset(g), PICK(g, 1, 4096, 8191), below(g, 256), 0);
@@ -502,14 +576,39 @@ static const struct {
     void (*make)(struct generator *g);
     uint8_t weight, where;
 } things[] = {
-    {do_stat, 12, ANYWHERE}, {do_seek, 10, ANYWHERE}, {do_write, 9, ANYWHERE}, {do_read, 10, ANYWHERE},
-    {do_resize, 9, ANYWHERE}, {do_map, 5, ANYWHERE}, {do_mapuse, 4, ANYWHERE}, {do_dup, 7, ANYWHERE},
-    {do_close, 6, ANYWHERE}, {do_swap, 3, ANYWHERE}, {do_pass, 3, IN_MAIN | IN_CHILD | IN_THREAD}, {do_closerange, 2, ANYWHERE},
-    {do_meta, 6, ANYWHERE}, {do_name, 5, ANYWHERE}, {do_setfl, 5, ANYWHERE}, {do_sync, 2, ANYWHERE}, {do_lock, 4, ANYWHERE},
-    {do_probe, 2, IN_MAIN | IN_THREAD}, {do_lease, 3, ANYWHERE}, {do_limit, 3, IN_MAIN | IN_CHILD}, {do_numbers, 3, ANYWHERE},
-    {do_stream, 5, IN_MAIN | IN_CHILD}, {do_bufop, 10, IN_MAIN | IN_CHILD | IN_THREAD}, {do_buffer_write, 3, ANYWHERE},
-    {do_vfork, 3, IN_MAIN}, {do_spawn, 1, IN_MAIN}, {do_sleep, 1, IN_MAIN}, {do_fork, 6, IN_MAIN | IN_CHILD},
-    {do_thread, 4, IN_MAIN}, {do_signal, 5, IN_MAIN}, {do_parallel, 2, IN_MAIN}, {do_two_way, 3, IN_MAIN | IN_THREAD},
+    {do_stat, 12, ANYWHERE},
+    {do_seek, 10, ANYWHERE},
+    {do_write, 9, ANYWHERE},
+    {do_read, 10, ANYWHERE},
+    {do_resize, 9, ANYWHERE},
+    {do_map, 5, ANYWHERE},
+    {do_mapuse, 4, ANYWHERE},
+    {do_dup, 7, ANYWHERE},
+    {do_close, 6, ANYWHERE},
+    {do_open_again, 3, ANYWHERE},
+    {do_swap, 3, ANYWHERE},
+    {do_pass, 3, IN_MAIN | IN_CHILD | IN_THREAD},
+    {do_closerange, 2, ANYWHERE},
+    {do_meta, 6, ANYWHERE},
+    {do_name, 5, ANYWHERE},
+    {do_setfl, 5, ANYWHERE},
+    {do_sync, 2, ANYWHERE},
+    {do_lock, 4, ANYWHERE},
+    {do_probe, 2, IN_MAIN | IN_THREAD},
+    {do_lease, 3, ANYWHERE},
+    {do_limit, 3, IN_MAIN | IN_CHILD},
+    {do_numbers, 3, ANYWHERE},
+    {do_stream, 5, IN_MAIN | IN_CHILD},
+    {do_bufop, 10, IN_MAIN | IN_CHILD | IN_THREAD},
+    {do_buffer_write, 3, ANYWHERE},
+    {do_vfork, 3, IN_MAIN},
+    {do_spawn, 1, IN_MAIN},
+    {do_sleep, 1, IN_MAIN},
+    {do_fork, 6, IN_MAIN | IN_CHILD},
+    {do_thread, 4, IN_MAIN},
+    {do_signal, 5, IN_MAIN},
+    {do_parallel, 2, IN_MAIN},
+    {do_two_way, 3, IN_MAIN | IN_THREAD},
 };
 
 static void one_other_thing(struct generator *g)
@@ -546,7 +645,8 @@ static void some_other_things(struct generator *g, int where, int most)
 static void make_buffers(struct generator *g)
 {
     int32_t size = g->chunk * 2 + PICK(g, 64, 4096, 10000);
-    int32_t kind = chance(g, 40) ? PICK(g, B_ALIGNED, B_PRIVATE, B_ODD, B_MALLOC) : below(g, BUFFER_KINDS);
+    int32_t kind =
+        chance(g, 40) ? PICK(g, B_ALIGNED, B_PRIVATE, B_ODD, B_MALLOC) : below(g, BUFFER_KINDS);
     EMIT(g, K_BUFFER, 0, kind, size);
     EMIT(g, K_BUFFER, 1, PICK(g, B_MALLOC, B_PRIVATE, B_CALLOC), size);
 }
@@ -560,6 +660,7 @@ static void choose_sources(struct generator *g)
     g->holes = source_has_holes(number);
     g->program->source[0] = fresh ? -1 : number;
     g->program->source[1] = (number + 1 + below(g, SOURCES - 5)) % SOURCES;
+    g->holes |= source_has_holes(g->program->source[1]);
     if (fresh)
         EMIT(g, K_MKSOURCE, F_SRC, number);
     if (fresh && chance(g, 30))
@@ -586,6 +687,11 @@ static void open_files(struct generator *g)
         EMIT(g, K_SEEK, S_DST, PICK(g, 4096, 65536, 100, 512), SEEK_SET, 0, 0);
         g->holes = true;
     }
+    if (chance(g, 3)) {
+        EMIT(g, K_OPEN, S_DST, F_SRC, O_RDWR, 0, 0);
+        EMIT(g, K_SEEK, S_DST, some_offset(g), SEEK_SET, 0, 0);
+        g->holes = true;
+    }
     if (chance(g, 6))
         do_stream(g);
 }
@@ -595,7 +701,8 @@ static void prepare(struct generator *g)
     choose_sources(g);
     g->chunk = some_chunk(g);
     if (chance(g, 20)) {
-        EMIT(g, K_MKDEST, F_DST, PICK(g, below(g, g->size * 2), 1000, g->size, 65536), PICK(g, 0644, 0644, 04755, 0666));
+        EMIT(g, K_MKDEST, F_DST, PICK(g, below(g, g->size * 2), 1000, g->size, 65536),
+             PICK(g, 0644, 0644, 04755, 0666));
         g->holes = true;
     }
     make_buffers(g);
@@ -653,7 +760,8 @@ static void end_program(struct generator *g)
 
 void generate(struct program *program, uint64_t seed)
 {
-    struct generator g = {.program = program, .state = seed * 0x2545f4914f6cdd1du + 1, .where = IN_MAIN};
+    struct generator g = {
+        .program = program, .state = seed * 0x2545f4914f6cdd1du + 1, .where = IN_MAIN};
     memset(program, 0, sizeof *program);
     program->seed = seed;
     program->unprivileged = chance(&g, 15);

@@ -21,7 +21,8 @@ enum { OLD_ENOUGH_MS = 40, NOBODY = 65534 };
 static bool open_trace(struct side *side, int worker, char letter)
 {
     const char *room = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(side->trace_path, sizeof side->trace_path, "%s/transparency-%d-%d%c", room, getpid(), worker, letter);
+    snprintf(side->trace_path, sizeof side->trace_path, "%s/transparency-%d-%d%c", room, getpid(),
+             worker, letter);
     int fd = open(side->trace_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0 || fchmod(fd, 0666) != 0 || ftruncate(fd, (off_t)sizeof(struct shared)) != 0)
         return false;
@@ -64,7 +65,8 @@ static void wait_until_old(const struct side *side, int number)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    long age = (now.tv_sec - side->made[number].tv_sec) * 1000 + (now.tv_nsec - side->made[number].tv_nsec) / 1000000;
+    long age = (now.tv_sec - side->made[number].tv_sec) * 1000 +
+               (now.tv_nsec - side->made[number].tv_nsec) / 1000000;
     if (age < OLD_ENOUGH_MS)
         usleep((useconds_t)(OLD_ENOUGH_MS - age) * 1000);
 }
@@ -86,8 +88,9 @@ static void prepare_sources(struct pair *pair)
 
 static bool same_stat(const struct stat *a, const struct stat *b)
 {
-    return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_nlink == b->st_nlink && a->st_mode == b->st_mode &&
-           memcmp(&a->st_mtim, &b->st_mtim, sizeof a->st_mtim) == 0 && memcmp(&a->st_ctim, &b->st_ctim, sizeof a->st_ctim) == 0;
+    return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_nlink == b->st_nlink &&
+           a->st_mode == b->st_mode && memcmp(&a->st_mtim, &b->st_mtim, sizeof a->st_mtim) == 0 &&
+           memcmp(&a->st_ctim, &b->st_ctim, sizeof a->st_ctim) == 0;
 }
 
 /* Stores through a mapping do not move the times of a file on tmpfs. */
@@ -142,7 +145,8 @@ static void become_actor(const struct pair *pair, const struct side *side, const
     close_range(3, ~0u, 0);
     if (library && realpath(library, name))
         setenv("LD_PRELOAD", name, 1);
-    if (pair->program.unprivileged && geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+    if (pair->program.unprivileged && geteuid() == 0 &&
+        (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
         _exit(122);
     execl(pair->settings->actor, "actor", seed, side->path, side->trace_path, (char *)NULL);
     _exit(121);
@@ -157,11 +161,14 @@ static bool ended_in_time(pid_t child, int seconds)
     return ready == 1;
 }
 
-static void run_side(const struct pair *pair, struct side *side, const char *library, const uint8_t *skip)
+static void run_side(const struct pair *pair, struct side *side, const char *library,
+                     const uint8_t *skip)
 {
     memset(side->trace, 0, offsetof(struct shared, records));
     if (skip)
         memcpy(side->trace->skip, skip, OPERATIONS);
+    for (unsigned i = 0; pair->settings->seen && i < pair->program.count; i++)
+        side->trace->skip[i] |= is_inline(&pair->program.ops[i]);
     pid_t child = fork();
     if (child == 0)
         become_actor(pair, side, library);
@@ -171,7 +178,8 @@ static void run_side(const struct pair *pair, struct side *side, const char *lib
     kill(-child, SIGKILL);
     waitpid(child, &side->status, 0);
     /* Whatever the program left behind must not touch the next one's files. */
-    while (waitpid(-1, NULL, 0) > 0) {}
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
     if (!ended)
         side->status = TIMED_OUT;
 }

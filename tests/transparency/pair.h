@@ -13,7 +13,9 @@ struct settings {
     const char *directory, *library, *actor;
     uint64_t first, last;
     int jobs, seconds, timeout, most;
-    bool self;             /* plain against plain */
+    bool self;       /* plain against plain */
+    bool first_only; /* stop at the first difference */
+    bool seen;       /* leave out what calls the kernel behind libc's back */
 };
 
 struct side {
@@ -21,7 +23,7 @@ struct side {
     int fd;
     struct shared *trace;
     char trace_path[512];
-    int status;            /* of waitpid, or TIMED_OUT */
+    int status; /* of waitpid, or TIMED_OUT */
     struct stat sources[SOURCES];
     struct timespec made[SOURCES];
     bool have[SOURCES];
@@ -31,8 +33,8 @@ struct pair {
     const struct settings *settings;
     struct program program;
     struct side plain, preloaded;
-    char signature[SIGNATURE_ROOM];   /* what kind of difference, empty when there is none */
-    bool engaged;          /* the preloaded run shared extents that the plain one did not */
+    char signature[SIGNATURE_ROOM]; /* what kind of difference, empty when there is none */
+    bool engaged; /* the preloaded run shared extents that the plain one did not */
 };
 
 bool pair_open(struct pair *pair, const struct settings *settings, int worker);

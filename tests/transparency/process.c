@@ -1,6 +1,6 @@
 /* Processes, threads and signal handlers that take over a part of the program. */
-#include "world.h"
 #include "raw.h"
+#include "world.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -14,6 +14,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -22,11 +23,10 @@ enum { PARALLEL_RECORDS = 2000, PAGE = 4096 };
 
 extern char **environ;
 
-/* A process that dies by a signal cannot cut back what was copied ahead: from here on nothing more is compared but
- * the files, and those with that allowance. */
+/* A process that dies by a signal cannot cut back what was copied ahead: from here on nothing more
+ * is compared but the files, and those with that allowance. */
 static void stop_after_death(void)
 {
-    shared->deaths++;
     raw1(SYS_exit_group, 90);
 }
 
@@ -36,6 +36,8 @@ static void wait_for(pid_t child)
     pid_t waited = waitpid(child, &status, 0);
     note(N_CHILD, waited == child ? status : -1);
     if (waited == child && WIFSIGNALED(status))
+        shared->deaths++;
+    if (shared->deaths)
         stop_after_death();
 }
 
@@ -54,9 +56,11 @@ void perform_fork(const struct op *op, unsigned index)
         perform(index + 1, index + 1 + op->group);
         leave(op->a[1]);
     }
-    note(N_CHILD, child > 0);
+    /* Nothing is written down before the child has ended, so that the records have one order. */
     if (child > 0)
         wait_for(child);
+    else
+        note(N_CHILD, child);
 }
 
 /* The child of vfork borrows the memory of its parent: it may do little more than this. */
@@ -66,12 +70,25 @@ void perform_vfork(const struct op *op)
     pid_t child = vfork();
     if (child == 0) {
         switch (op->a[1]) {
-        case 0: close(fd); break;
-        case 1: dup2(fd, 1); break;
-        case 2: if (write(fd, "vfork", 5) < 0) _exit(2); break;
-        case 3: dup2(world.slots[op->a[2]], fd); break;
-        case 4: lseek(fd, 100, SEEK_CUR); break;
-        default: execl("/bin/true", "true", (char *)NULL); break;
+        case 0:
+            close(fd);
+            break;
+        case 1:
+            dup2(fd, 1);
+            break;
+        case 2:
+            if (write(fd, "vfork", 5) < 0)
+                _exit(2);
+            break;
+        case 3:
+            dup2(world.slots[op->a[2]], fd);
+            break;
+        case 4:
+            lseek(fd, 100, SEEK_CUR);
+            break;
+        default:
+            execl("/bin/true", "true", (char *)NULL);
+            break;
         }
         _exit(3);
     }
@@ -116,11 +133,23 @@ void perform_spawn(const struct op *op)
     char script[256];
     const char *dst = name_of(op->a[3]);
     switch (op->a[0]) {
-    case 0: spawn_with_output("echo from a child", world.slots[op->a[2]]); break;
-    case 1: spawn_with_output(":", -1); break;
-    case 2: snprintf(script, sizeof script, "cksum <%s", dst); hash_output(script); break;
-    case 3: snprintf(script, sizeof script, "stat -c '%%s %%a %%h' %s", dst); hash_output(script); break;
-    case 4: continue_in_shell(world.slots[op->a[1]], world.slots[op->a[2]], op->a[4]); break;
+    case 0:
+        spawn_with_output("echo from a child", world.slots[op->a[2]]);
+        break;
+    case 1:
+        spawn_with_output(":", -1);
+        break;
+    case 2:
+        snprintf(script, sizeof script, "cksum <%s", dst);
+        hash_output(script);
+        break;
+    case 3:
+        snprintf(script, sizeof script, "stat -c '%%s %%a %%h' %s", dst);
+        hash_output(script);
+        break;
+    case 4:
+        continue_in_shell(world.slots[op->a[1]], world.slots[op->a[2]], op->a[4]);
+        break;
     default:
         snprintf(script, sizeof script, "cat %s >>%s", name_of(F_SRC), dst);
         note(N_SPAWN, system(script));
@@ -151,16 +180,29 @@ static void handle_and_jump(int signal)
 static void handle_small(int signal)
 {
     char bytes[100] = "from a handler";
-    struct stat status;
+    struct stat status = {.st_size = -1};
     int error = errno;
     (void)signal;
     switch (in_copy_what % 6) {
-    case 0: fstat(in_copy_dst, &status); note(N_HANDLER, status.st_size); break;
-    case 1: note(N_HANDLER, pwrite(in_copy_dst, bytes, sizeof bytes, 0)); break;
-    case 2: note(N_HANDLER, read(in_copy_src, bytes, sizeof bytes)); break;
-    case 3: note(N_HANDLER, lseek(in_copy_dst, 0, SEEK_CUR)); break;
-    case 4: note(N_HANDLER, write(in_copy_dst, bytes, sizeof bytes)); break;
-    default: *in_copy_byte ^= 0x21; break;
+    case 0:
+        fstat(in_copy_dst, &status);
+        note(N_HANDLER, status.st_size);
+        break;
+    case 1:
+        note(N_HANDLER, pwrite(in_copy_dst, bytes, sizeof bytes, 0));
+        break;
+    case 2:
+        note(N_HANDLER, read(in_copy_src, bytes, sizeof bytes));
+        break;
+    case 3:
+        note(N_HANDLER, lseek(in_copy_dst, 0, SEEK_CUR));
+        break;
+    case 4:
+        note(N_HANDLER, write(in_copy_dst, bytes, sizeof bytes));
+        break;
+    default:
+        *in_copy_byte ^= 0x21;
+        break;
     }
     errno = error;
 }
@@ -182,12 +224,13 @@ void handle_in_copy(int what, int src, int dst, struct buffer *buffer)
     raise_with(handle_small, 0);
 }
 
-/* As small a stack as the kernel allows, and three pages for what handlers of real programs need; a page without
- * access lies below it. */
+/* As small a stack as the kernel allows, and three pages for what handlers of real programs need; a
+ * page without access lies below it. */
 static void raise_on_small_stack(const struct op *op)
 {
     size_t size = (getauxval(AT_MINSIGSTKSZ) + 2 * PAGE) / PAGE * PAGE + PAGE;
-    unsigned char *room = mmap(NULL, size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *room =
+        mmap(NULL, size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect(room, PAGE, PROT_NONE);
     stack_t stack = {.ss_sp = room + PAGE, .ss_size = size}, none = {.ss_flags = SS_DISABLE};
     sigaltstack(&stack, NULL);
@@ -254,16 +297,42 @@ void perform_thread(const struct op *op, unsigned index)
 {
     struct part part = {index + 1, index + 1 + op->group, NULL};
     pthread_t thread;
-    if (TRY(N_CHILD, pthread_create(&thread, NULL, thread_main, &part)) == 0)
+    errno = ERRNO_MARK;
+    int result = pthread_create(&thread, NULL, thread_main, &part);
+    if (result == 0)
         pthread_join(thread, NULL);
+    note(N_CHILD, result);
+}
+
+/* Copies that touch the same descriptor or the same file would race in plain runs too, and so would
+ * one that ends the process at a limit. */
+static bool independent(void)
+{
+    static const int slots[] = {S_SRC, S_DST, S_SRC2, S_DST2};
+    struct stat status[4];
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY)
+        return false;
+    for (int i = 0; i < 4; i++)
+        if (raw3(SYS_fstat, world.slots[slots[i]], (long)&status[i], 0) != 0)
+            return false;
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < i; j++)
+            if (world.slots[slots[i]] == world.slots[slots[j]] ||
+                (status[i].st_ino == status[j].st_ino && (slots[i] == S_DST2 || slots[j] == S_DST)))
+                return false;
+    return true;
 }
 
 /* Two copies at once, each with a trace of its own. */
 void perform_parallel(const struct op *op, unsigned index)
 {
     static struct record rooms[2][PARALLEL_RECORDS];
-    struct part parts[2] = {{index + 1, index + 2, rooms[0]}, {index + 2, index + 1 + op->group, rooms[1]}};
+    struct part parts[2] = {{index + 1, index + 2, rooms[0]},
+                            {index + 2, index + 1 + op->group, rooms[1]}};
     pthread_t threads[2];
+    if (!independent())
+        return;
     for (int i = 0; i < 2; i++) {
         rooms[i][0].unused = 0;
         pthread_create(&threads[i], NULL, thread_main, &parts[i]);
@@ -291,7 +360,7 @@ static void announce(uint32_t *word, uint32_t value)
 static void serve_as_helper(void)
 {
     world.foreign = true;
-    for (uint32_t served = shared->request; ; served++) {
+    for (uint32_t served = 0;; served++) {
         wait_while(&shared->request, served);
         unsigned index = shared->helper_from;
         perform(index + 1, index + 1 + world.program.ops[index].group);
@@ -356,15 +425,31 @@ void perform_exit(const struct op *op)
 {
     int status = op->a[1];
     switch (op->a[0]) {
-    case X_EXIT: exit(status);
-    case X_UNDER: _exit(status);
-    case X_QUICK: quick_exit(status);
-    case X_ABORT: shared->deaths++; abort();
-    case X_KILL: die(SIGKILL); break;
-    case X_TERM: die(SIGTERM); break;
-    case X_EXEC_TRUE: stop_timer(); execl("/bin/true", "true", (char *)NULL); break;
-    case X_RAW: syscall(SYS_exit_group, status); break;
-    case X_THREAD_EXIT: pthread_exit(NULL);
-    default: world.exit_status = status;
+    case X_EXIT:
+        exit(status);
+    case X_UNDER:
+        _exit(status);
+    case X_QUICK:
+        quick_exit(status);
+    case X_ABORT:
+        shared->deaths++;
+        abort();
+    case X_KILL:
+        die(SIGKILL);
+        break;
+    case X_TERM:
+        die(SIGTERM);
+        break;
+    case X_EXEC_TRUE:
+        stop_timer();
+        execl("/bin/true", "true", (char *)NULL);
+        break;
+    case X_RAW:
+        syscall(SYS_exit_group, status);
+        break;
+    case X_THREAD_EXIT:
+        pthread_exit(NULL);
+    default:
+        world.exit_status = status;
     }
 }

@@ -12,7 +12,9 @@ static inline long raw6(long number, long a, long b, long c, long d, long e, lon
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return result;
 }
@@ -26,15 +28,27 @@ static inline long raw6(long number, long a, long b, long c, long d, long e, lon
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
     return x0;
 }
 #else
-#error "no inline system call for this machine"
+#    error "no inline system call for this machine"
 #endif
 
-static inline long raw4(long number, long a, long b, long c, long d) { return raw6(number, a, b, c, d, 0, 0); }
-static inline long raw3(long number, long a, long b, long c) { return raw6(number, a, b, c, 0, 0, 0); }
-static inline long raw1(long number, long a) { return raw6(number, a, 0, 0, 0, 0, 0); }
+static inline long raw4(long number, long a, long b, long c, long d)
+{
+    return raw6(number, a, b, c, d, 0, 0);
+}
+static inline long raw3(long number, long a, long b, long c)
+{
+    return raw6(number, a, b, c, 0, 0, 0);
+}
+static inline long raw1(long number, long a)
+{
+    return raw6(number, a, 0, 0, 0, 0, 0);
+}
 
 #endif

@@ -1,5 +1,5 @@
-/* The catalogue of source files. They are made once and grow old, since a library may rightly leave alone a file
- * that changed a moment ago; their bytes follow from their number alone. */
+/* The catalogue of source files. They are made once and grow old, since a library may rightly leave
+ * alone a file that changed a moment ago; their bytes follow from their number alone. */
 #include "program.h"
 
 #include <fcntl.h>
@@ -12,17 +12,24 @@ enum { KIB = 1024, PAGE = 4096 };
 
 static const struct {
     uint32_t size;
-    uint8_t holes;      /* every second group of 64 KiB is a hole */
-    uint8_t repeating;  /* every page the same: offsets cannot be told apart by their bytes */
+    uint8_t holes;     /* every second group of 64 KiB is a hole */
+    uint8_t repeating; /* every page the same: offsets cannot be told apart by their bytes */
 } catalogue[SOURCES] = {
-    {64 * KIB, 0, 0}, {128 * KIB + 1, 0, 0}, {200000, 0, 0}, {256 * KIB, 0, 0}, {300001, 0, 0}, {512 * KIB, 0, 0},
-    {512 * KIB + 4095, 0, 0}, {1024 * KIB, 0, 0}, {1024 * KIB, 1, 0}, {700000, 1, 0}, {4096 * KIB, 0, 0},
-    {2048 * KIB + 777, 0, 0}, {256 * KIB, 0, 1}, {400 * KIB + 100, 0, 1},
+    {64 * KIB, 0, 0},   {128 * KIB + 1, 0, 0},   {200000, 0, 0},           {256 * KIB, 0, 0},
+    {300001, 0, 0},     {512 * KIB, 0, 0},       {512 * KIB + 4095, 0, 0}, {1024 * KIB, 0, 0},
+    {1024 * KIB, 1, 0}, {700000, 1, 0},          {4096 * KIB, 0, 0},       {2048 * KIB + 777, 0, 0},
+    {256 * KIB, 0, 1},  {400 * KIB + 100, 0, 1},
 };
 
-uint64_t source_size(int number) { return catalogue[number].size; }
+uint64_t source_size(int number)
+{
+    return catalogue[number].size;
+}
 
-bool source_has_holes(int number) { return catalogue[number].holes; }
+bool source_has_holes(int number)
+{
+    return catalogue[number].holes;
+}
 
 static bool in_hole(int number, uint64_t offset)
 {

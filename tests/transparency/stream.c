@@ -5,18 +5,23 @@
 #include <string.h>
 #include <unistd.h>
 
+static bool only_reads[SLOTS];
+
 static const char *mode_for(const struct op *op)
 {
     static const char *const modes[] = {"r", "w", "a", "r+"};
     return modes[op->a[2] % 4];
 }
 
-static void open_stream(int slot, const char *mode)
+static void open_stream(int slot, const char *mode, bool unbuffered)
 {
     errno = ERRNO_MARK;
+    only_reads[slot] = mode[0] == 'r' && !mode[1];
     FILE *stream = fdopen(world.slots[slot], mode);
     note(N_STREAM, stream != NULL);
     world.streams[slot] = stream;
+    if (stream && unbuffered)
+        TRY(N_STREAM, setvbuf(stream, NULL, _IONBF, 0));
 }
 
 static void write_stream(FILE *stream, size_t count)
@@ -38,6 +43,7 @@ static void read_stream(FILE *stream, size_t count)
 
 static void reopen_stream(int slot, int file, const char *mode)
 {
+    only_reads[slot] = mode[0] == 'r' && !mode[1];
     FILE *stream = freopen(name_of(file), mode, world.streams[slot]);
     world.streams[slot] = stream;
     world.slots[slot] = stream ? fileno(stream) : -1;
@@ -45,14 +51,23 @@ static void reopen_stream(int slot, int file, const char *mode)
     note(N_STREAM, world.slots[slot]);
 }
 
+/* On a stream for writing this would write out whatever memory its buffer holds. */
+static void unget(FILE *stream, int slot)
+{
+    if (only_reads[slot])
+        TRY(N_STREAM, ungetc('u', stream));
+}
+
 void perform_stream(const struct op *op)
 {
     int slot = op->a[0];
     FILE *stream = world.streams[slot];
     if (op->a[1] == T_FDOPEN) {
-        open_stream(slot, mode_for(op));
+        open_stream(slot, mode_for(op), op->a[3] == 1);
         return;
     }
+    if (refused_by_direct(world.slots[slot], (const void *)1))
+        return;
     if (op->a[1] == T_DPRINTF) {
         TRY(N_STREAM, dprintf(world.slots[slot], "%0*d", op->a[3] % 200, 7));
         return;
@@ -60,15 +75,30 @@ void perform_stream(const struct op *op)
     if (!stream)
         return;
     switch (op->a[1]) {
-    case T_PRINT: TRY(N_STREAM, fprintf(stream, "%0*d", op->a[3] % 200, 7)); break;
-    case T_FWRITE: write_stream(stream, (size_t)op->a[3]); break;
-    case T_FREAD: read_stream(stream, (size_t)op->a[3]); break;
-    case T_FLUSH: TRY(N_STREAM, fflush(stream)); break;
-    case T_SEEK: TRY(N_STREAM, fseeko(stream, op->a[3], op->a[4])); break;
-    case T_TELL: TRY(N_STREAM, ftello(stream)); break;
-    case T_UNGET: TRY(N_STREAM, ungetc('u', stream)); break;
-    case T_SETVBUF: TRY(N_STREAM, setvbuf(stream, NULL, op->a[3] % 2 ? _IONBF : _IOFBF, 0)); break;
-    case T_REOPEN: reopen_stream(slot, op->a[4] % FILES, mode_for(op)); break;
+    case T_PRINT:
+        TRY(N_STREAM, fprintf(stream, "%0*d", op->a[3] % 200, 7));
+        break;
+    case T_FWRITE:
+        write_stream(stream, (size_t)op->a[3]);
+        break;
+    case T_FREAD:
+        read_stream(stream, (size_t)op->a[3]);
+        break;
+    case T_FLUSH:
+        TRY(N_STREAM, fflush(stream));
+        break;
+    case T_SEEK:
+        TRY(N_STREAM, fseeko(stream, op->a[3], op->a[4]));
+        break;
+    case T_TELL:
+        TRY(N_STREAM, ftello(stream));
+        break;
+    case T_UNGET:
+        unget(stream, slot);
+        break;
+    case T_REOPEN:
+        reopen_stream(slot, op->a[4] % FILES, mode_for(op));
+        break;
     default:
         world.streams[slot] = NULL;
         TRY(N_STREAM, fclose(stream));

@@ -32,8 +32,9 @@ struct world {
     struct buffer buffers[BUFFERS];
     struct mapping maps[MAPS];
     unsigned char *stack;
-    bool foreign;          /* this is the helper: another process, while the copy runs */
+    bool foreign; /* this is the helper: another process, while the copy runs */
     bool timer;
+    bool direct; /* there is O_DIRECT in the program */
     int exit_status;
 };
 
@@ -78,8 +79,10 @@ void perform_numbers(const struct op *op);
 
 /* copy.c, kcopy.c, stream.c */
 void perform_copy(const struct op *op);
+void remember_shift(int src_slot, off_t from, off_t to);
 void perform_kcopy(const struct op *op);
 void perform_stream(const struct op *op);
+bool refused_by_direct(int fd, const void *bytes);
 ssize_t write_raw(int fd, const void *bytes, size_t count);
 ssize_t read_raw(int fd, void *bytes, size_t count);
 off_t seek_raw(int fd, off_t offset, int whence);

@@ -1,0 +1,132 @@
+#!/bin/bash
+# OFFLOAD_REPORT: a JSON object a line, which says what the witnesses say.
+. "$(dirname "$0")/../fixture.sh"
+need_root
+need jq python3
+
+report=$scratch/report
+keys='["destination","engine","offloaded","pid","program","reads_elided","reason","size","source","writes_elided","written"]'
+
+copy() { # FROM TO
+    rm -f "$report" "$2"
+    run_preloaded env OFFLOAD_REPORT="$report" dd if="$1" of="$2" bs=128k status=none
+}
+
+# jq lets bytes pass that are not UTF-8, which JSON does not.
+valid() {
+    [ -s "$report" ] || fail "there is no report"
+    python3 -c '
+import json, sys
+for line in open(sys.argv[1], "rb"):
+    assert line.endswith(b"\n"), line
+    assert isinstance(json.loads(line.decode("utf-8", "strict")), dict), line
+' "$report" || fail "not valid JSON: $(cat "$report")"
+    jq -e . "$report" >/dev/null
+}
+
+field() {
+    jq -r "$1" "$report"
+}
+
+whole_clone() {
+    copy source copy
+    valid
+    [ "$(wc -l <"$report")" -eq 1 ] || fail "one copy gave: $(cat "$report")"
+    missing=$(jq -c "$keys - keys" "$report")
+    [ "$missing" = '[]' ] || fail "the report lacks $missing"
+    size=$(stat -c %s source)
+    [ "$(field '.program | split("/") | last')" = dd ] || fail "program: $(field .program)"
+    [ "$(field '.pid | type')" = number ] || fail "pid: $(field .pid)"
+    [ "$(field .source)" = "$PWD/source" ] || fail "source: $(field .source)"
+    [ "$(field .destination)" = "$PWD/copy" ] || fail "destination: $(field .destination)"
+    [ "$(field .size)" = "$size" ] || fail "size: $(field .size)"
+    [ "$(field '.offloaded + .written')" = "$size" ] || fail "the parts are not the whole: $(cat "$report")"
+    [ "$(field .engine)" = clone ] || fail "engine: $(field .engine)"
+    [ "$(field '.reads_elided | type')" = number ] || fail "reads_elided: $(field .reads_elided)"
+    [ "$(field '.writes_elided > 0')" = true ] || fail "writes_elided: $(field .writes_elided)"
+    # What it says is what the kernel's map of the files says.
+    read -r common _ < <("$extents" source copy)
+    [ "$common" -eq "$(field .offloaded)" ] ||
+        fail "the report says $(field .offloaded) bytes, the file system shares $common"
+}
+
+partly() {
+    rm -f "$report" copy
+    run_preloaded env OFFLOAD_REPORT="$report" python3 -c '
+import os
+source = os.open("source", os.O_RDONLY)
+copy = os.open("copy", os.O_WRONLY | os.O_CREAT)
+for turn in range(40):
+    os.write(copy, os.read(source, 65536))
+os.write(copy, b"something else")
+'
+    valid
+    [ "$(jq -r 'select(.destination | endswith("/copy")) | .offloaded + .written' "$report" | head -n 1)" -le $((40 * 65536 + 14)) ] ||
+        fail "more than was copied: $(cat "$report")"
+    jq -e 'select(.destination | endswith("/copy")) | .reason | type == "string" and length > 0' "$report" >/dev/null ||
+        fail "no reason why it ended: $(cat "$report")"
+}
+
+named() { # NAME
+    cp --reflink=auto source "$1"
+    copy "$1" "$1.copy"
+    valid
+    [ "$(wc -l <"$report")" -eq 1 ] || fail "a line is cut in two: $(cat "$report")"
+    if printf '%s' "$1" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; then
+        [ "$(field .source)" = "$PWD/$1" ] || fail "source: $(field .source)"
+    fi
+    assert_same "$1" "$1.copy"
+}
+
+at_once() {
+    rm -f "$report" out.*
+    local i pids=()
+    for i in 1 2 3 4 5 6 7 8; do
+        run_preloaded env OFFLOAD_REPORT="$report" dd if=source of="out.$i" bs=64k status=none &
+        pids+=($!)
+    done
+    wait "${pids[@]}"
+    valid
+    [ "$(jq -r .destination "$report" | sort -u | wc -l)" -eq 8 ] || fail "8 copies gave: $(cat "$report")"
+}
+
+unwritable() {
+    run_preloaded env OFFLOAD_REPORT=/proc/nowhere/report \
+        dd if=source of=copy bs=64k status=none 2>"$scratch/messages"
+    assert_same source copy
+    [ "$(wc -l <"$scratch/messages")" -le 1 ] || fail "it printed: $(cat "$scratch/messages")"
+}
+
+nothing_to_say() {
+    rm -f "$report"
+    run_preloaded env OFFLOAD_REPORT="$report" sh -c 'tr a b <source >copy; ls >list'
+    [ ! -s "$report" ] || fail "no copy was made, and yet: $(cat "$report")"
+}
+
+reflink_filesystem() {
+    make_source source
+    verdict "a whole clone is reported as the kernel sees it, on $fs" whole_clone
+    verdict "a copy that ends in the middle has a reason, on $fs" partly
+    verdict "a name with quotes and backslashes, on $fs" named "a \"quote\" and a \\ 'backslash'"
+    verdict "a name with a newline, a tab and an escape, on $fs" named $'new\nline\ttab\e[1m'
+    verdict "a name that is not UTF-8, on $fs" named $'latin-\xe9-\xff\xfe-\xc3'
+    verdict "a name in UTF-8, on $fs" named 'жук-☃-𝄞'
+    verdict "eight copies at once keep their lines whole, on $fs" at_once
+    verdict "a report that cannot be written harms no copy, on $fs" unwritable
+    verdict "a program that copies nothing reports nothing, on $fs" nothing_to_say
+}
+
+no_reflink_filesystem() {
+    make_source source
+    verdict "what is reported of a copy on $fs is valid" reported
+}
+
+reported() {
+    copy source copy
+    assert_same source copy
+    [ ! -s "$report" ] || valid
+}
+
+plan 20
+on_each "xfs btrfs" 9 reflink_filesystem
+on_each "ext4 tmpfs" 1 no_reflink_filesystem

@@ -1,0 +1,56 @@
+#!/bin/bash
+# The settings: what each switches, and that a bad one costs a line on stderr and nothing else.
+. "$(dirname "$0")/../fixture.sh"
+need_root
+
+copy() { # VARIABLE=VALUE...
+    rm -f copy
+    run_preloaded env "$@" dd if=source of=copy bs=64k status=none 2>"$scratch/messages"
+    assert_same source copy
+}
+
+silent() {
+    [ ! -s "$scratch/messages" ] || fail "it printed: $(cat "$scratch/messages")"
+}
+
+clones() {
+    copy "$@"
+    silent
+    assert_shared source copy
+}
+
+does_not_clone() {
+    copy "$@"
+    silent
+    assert_not_shared source copy
+}
+
+warns_once() {
+    copy "$@"
+    [ "$(wc -l <"$scratch/messages")" -eq 1 ] ||
+        fail "not one line on stderr for $*: $(cat "$scratch/messages")"
+    grep -q "${1%%=*}" "$scratch/messages" || fail "it does not name the setting: $(cat "$scratch/messages")"
+    # The default is used.
+    assert_shared source copy
+}
+
+plan 14
+on_filesystem() {
+    make_source source
+    verdict "no setting clones" clones A=b
+    verdict "OFFLOAD=off does not" does_not_clone OFFLOAD=off
+    verdict "OFFLOAD= clones" clones OFFLOAD=
+    verdict "OFFLOAD_ENGINES=clone clones" clones OFFLOAD_ENGINES=clone
+    verdict "OFFLOAD_ENGINES=kernel,clone clones" clones OFFLOAD_ENGINES=kernel,clone
+    verdict "a source of OFFLOAD_MIN_SIZE clones" clones OFFLOAD_MIN_SIZE="$(stat -c %s source)"
+    verdict "a source below OFFLOAD_MIN_SIZE does not" does_not_clone \
+        OFFLOAD_MIN_SIZE=$(($(stat -c %s source) + 1))
+    verdict "OFFLOAD_MIN_SIZE=0 clones" clones OFFLOAD_MIN_SIZE=0
+    verdict "OFFLOAD with a bad value" warns_once OFFLOAD=perhaps
+    verdict "OFFLOAD_ENGINES with a bad name" warns_once OFFLOAD_ENGINES=clone,teleport
+    verdict "OFFLOAD_MIN_SIZE with a word" warns_once OFFLOAD_MIN_SIZE=many
+    verdict "OFFLOAD_MIN_SIZE below nothing" warns_once OFFLOAD_MIN_SIZE=-1
+    verdict "OFFLOAD_MIN_SIZE beyond 64 bits" warns_once OFFLOAD_MIN_SIZE=99999999999999999999
+    verdict "OFFLOAD_MIN_SIZE with something behind it" warns_once OFFLOAD_MIN_SIZE=64k
+}
+on_each xfs 14 on_filesystem
