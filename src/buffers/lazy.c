@@ -19,18 +19,14 @@
 
 static int gate;              /* held by whoever starts, stops or orders the filler */
 static struct filler *filler; /* while any copy is lazy */
-static int pagemap = -1;      /* likewise; a private descriptor of the program's table */
-
-int lazy_descriptor(void)
-{
-    return __atomic_load_n(&pagemap, __ATOMIC_RELAXED);
-}
+/* Likewise. */
+static int *const pagemap = &private_descriptors[PRIVATE_PAGEMAP];
 
 void lazy_forget(void)
 {
-    if (pagemap >= 0)
-        KERNEL(SYS_close, pagemap);
-    pagemap = -1;
+    if (*pagemap >= 0)
+        KERNEL(SYS_close, *pagemap);
+    *pagemap = -1;
     filler = NULL;
     gate = 0;
 }
@@ -51,14 +47,14 @@ static enum reason start_filler(void)
 {
     if (!single_threaded())
         return REASON_LAZY_THREADS;
-    pagemap = private_descriptor(KERNEL(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-    if (pagemap < 0)
+    *pagemap = private_descriptor(KERNEL(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+    if (*pagemap < 0)
         return REASON_LAZY_UNAVAILABLE;
     filler = filler_start();
     if (filler)
         return REASON_NONE;
-    KERNEL(SYS_close, pagemap);
-    pagemap = -1;
+    KERNEL(SYS_close, *pagemap);
+    *pagemap = -1;
     return REASON_LAZY_UNAVAILABLE;
 }
 
@@ -68,9 +64,9 @@ static void stop_filler_if_idle(void)
         if (filler->feeds[i].used)
             return;
     filler_stop(filler);
-    KERNEL(SYS_close, pagemap);
+    KERNEL(SYS_close, *pagemap);
     filler = NULL;
-    pagemap = -1;
+    *pagemap = -1;
 }
 
 /* A feed's place that is free, or FILLER_FEEDS. */
@@ -137,7 +133,7 @@ static uint64_t one_category(uintptr_t start, uintptr_t end)
         .category_mask = PAGE_WPALLOWED | PAGE_WRITTEN,
         .return_mask = PAGE_WPALLOWED | PAGE_PRESENT,
     };
-    if (KERNEL(SYS_ioctl, pagemap, SCAN_PAGES, &scan) != 1 || found.start != start || found.end != end)
+    if (KERNEL(SYS_ioctl, *pagemap, SCAN_PAGES, &scan) != 1 || found.start != start || found.end != end)
         return 0;
     return found.categories;
 }

@@ -54,9 +54,6 @@ void lazy_end(struct lazy_copy *copy, enum reason why);
 /* The mappings of n bytes from `at` on are about to change: what is lazy there is filled. Takes care of signals. */
 void lazy_let_go(const void *at, size_t n);
 
-/* The descriptor that the proof needs while any copy is lazy, which is not the program's to close; or -1. */
-int lazy_descriptor(void);
-
 /* In a fork's child: the filler is the parent's. */
 void lazy_forget(void);
 

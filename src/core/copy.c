@@ -59,16 +59,27 @@ static void visit_close(struct session *s, const void *range)
 
 /* ---- settling ---- */
 
+/* The running session of the descriptor, locked, or NULL. */
+static struct session *running_session(int destination)
+{
+    struct session *s = copy_watching() ? table_find(destination) : NULL;
+    if (s && !s->running) {
+        table_unlock(s);
+        s = NULL;
+    }
+    return s;
+}
+
 void copy_settle_file_of(int fd, bool changes)
 {
     struct file_state file;
     uint64_t blocked;
     if (!table_enter(&blocked))
         return;
-    struct session *s = table_find(fd);
+    struct session *s = running_session(fd);
     if (s)
         visit_settle(s, NULL);
-    if ((changes || (!s && !table_is_source(fd))) && guard_look(fd, &file))
+    if ((changes || !s) && guard_look(fd, &file))
         table_each_of_file(&file, changes, visit_settle, NULL);
     table_leave(blocked);
 }
@@ -126,10 +137,19 @@ void copy_finish(void)
 
 /* ---- beginning ---- */
 
+/* As guard_look(); what is no regular file is not asked about again. */
+static bool look(int fd, struct file_state *state)
+{
+    bool regular = guard_look(fd, state);
+    if (!regular)
+        recogniser_found_irregular(fd);
+    return regular;
+}
+
 /* Are these two files that a copy could be between? */
 static enum reason files_fit(struct candidate *c)
 {
-    if (!guard_look(c->destination, &c->destination_state) || !guard_look(c->source, &c->source_state))
+    if (!look(c->destination, &c->destination_state) || !look(c->source, &c->source_state))
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
@@ -189,14 +209,9 @@ static enum reason start_in(struct session *s, const struct candidate *c)
     return why == REASON_NONE ? proof : why;
 }
 
-/* Begins a session for the candidate and returns it locked, or returns NULL and says why. */
-static struct session *begin(struct candidate *c, const struct read_note *note, enum reason *why)
+/* Begins a session for a candidate that fits, and returns it locked; or returns NULL and says why. */
+static struct session *begin(struct candidate *c, enum reason *why)
 {
-    *why = files_fit(c);
-    if (*why == REASON_NONE)
-        *why = places_fit(c, note);
-    if (*why != REASON_NONE)
-        return NULL;
     settle_others(c);
     struct session *s = take_place(c);
     *why = REASON_TOO_MANY;
@@ -224,25 +239,25 @@ static void refuse(const struct candidate *c, enum reason why)
         recogniser_refused(c->source, c->destination, for_good);
 }
 
-/* The running session of the descriptor, locked, or NULL. */
-static struct session *running_session(int destination)
+/*
+ * Could the candidate be part of a copy, as far as its files tell? `note`: how its bytes were read, or NULL if the kernel
+ * is to copy them. Needs no table.
+ */
+static bool fits(struct candidate *c, const struct read_note *note)
 {
-    struct session *s = copy_watching() ? table_find(destination) : NULL;
-    if (s && !s->running) {
-        table_unlock(s);
-        s = NULL;
-    }
-    return s;
+    enum reason why = files_fit(c);
+    if (why == REASON_NONE)
+        why = places_fit(c, note);
+    if (why != REASON_NONE)
+        refuse(c, why);
+    return why == REASON_NONE;
 }
 
-/* A session to serve the candidate, locked: the one that runs, or a new one, or NULL. */
-static struct session *session_for(struct candidate *c, const struct read_note *note)
+/* A new session to serve the candidate, locked, or NULL. */
+static struct session *new_session(struct candidate *c)
 {
-    struct session *s = running_session(c->destination);
     enum reason why;
-    if (s)
-        return s;
-    s = begin(c, note, &why);
+    struct session *s = begin(c, &why);
     if (!s)
         refuse(c, why);
     return s;
@@ -278,15 +293,14 @@ static bool write_running(int fd, const void *buffer, size_t n, bool *running)
     return served;
 }
 
-/* The write may be the first of a copy. */
-static bool write_first(int fd, const void *buffer, size_t n)
+/* The write may be the first of a copy, of bytes that were read as the note says. */
+static bool write_first(int fd, const void *buffer, size_t n, const struct read_note *note)
 {
     uint64_t blocked;
-    const struct read_note *note = recogniser_match(buffer);
-    if (!note || !recogniser_worth(note->fd, fd) || !table_enter(&blocked))
-        return false;
     struct candidate c = {.source = note->fd, .destination = fd, .buffer = buffer, .n = n};
-    struct session *s = session_for(&c, note);
+    if (!fits(&c, note) || !table_enter(&blocked))
+        return false;
+    struct session *s = new_session(&c);
     bool served = s && session_write(s, buffer, n);
     if (s && !served)
         refuse(&c, s->tally.reason);
@@ -303,7 +317,8 @@ bool copy_write_recognised(int fd, const void *buffer, size_t n)
         return false;
     if (copy_running() && write_running(fd, buffer, n, &running))
         return true;
-    return !running && write_first(fd, buffer, n);
+    const struct read_note *note = running ? NULL : recogniser_match(buffer);
+    return note && recogniser_worth(note->fd, fd) && write_first(fd, buffer, n, note);
 }
 
 void copy_count_written(int fd, size_t n)
@@ -349,23 +364,35 @@ static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_
     return n;
 }
 
+/* A socket or pipe, to which most programs send files, is known after the first time. */
+static bool may_be_copied(int out, int in)
+{
+    return copy_running() || !recogniser_gave_up(in, out);
+}
+
+/* A session of the kernel's copy: the one that runs for the destination, or a new one. */
+static struct session *session_between(struct candidate *c)
+{
+    struct session *s = running_session(c->destination);
+    bool worth = !s && recogniser_worth(c->source, c->destination) && fits(c, NULL);
+    return worth ? new_session(c) : s;
+}
+
 size_t copy_between(int out, int in, off_t *from, size_t n)
 {
     uint64_t blocked;
     struct candidate c = {.source = in, .destination = out};
-    if (n == 0 || switched_off() || !(copy_running() || recogniser_worth(in, out)) || !table_enter(&blocked))
+    if (n == 0 || switched_off() || !may_be_copied(out, in) || !table_enter(&blocked))
         return 0;
-    if (n > LONGEST_CALL)
-        n = LONGEST_CALL;
     if (!from)
         c.from = KERNEL(SYS_lseek, in, 0, SEEK_CUR);
     else if (!offset_at(from, &c.from))
         c.from = -1;
     size_t served = 0;
-    struct session *s = c.from < 0 ? NULL : session_for(&c, NULL);
+    struct session *s = c.from < 0 ? NULL : session_between(&c);
     if (s) {
         s->blocked = blocked;
-        served = serve_copy(s, in, from, c.from, n);
+        served = serve_copy(s, in, from, c.from, n < LONGEST_CALL ? n : LONGEST_CALL);
         if (!served)
             refuse(&c, s->tally.reason);
         table_unlock(s);

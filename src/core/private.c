@@ -3,15 +3,39 @@
 #include "syscalls.h"
 
 #include <fcntl.h>
+#include <stddef.h>
+#include <sys/resource.h>
 
 /* Private descriptors take the lowest free numbers from here on: few programs come so high, most limits allow it. */
 #define FLOOR 900
+
+/* Where the limit on descriptors (RLIMIT_NOFILE) is lower, in its last quarter. */
+static long lowest_private(void)
+{
+    struct rlimit limit;
+    if (KERNEL(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) < 0 || limit.rlim_cur > FLOOR + PRIVATE_USES)
+        return FLOOR;
+    return (long)(limit.rlim_cur - limit.rlim_cur / 4);
+}
+
+int private_descriptors[PRIVATE_USES] = {-1, -1};
 
 int private_descriptor(long low)
 {
     if (low < 0)
         return (int)low;
-    long high = KERNEL(SYS_fcntl, low, F_DUPFD_CLOEXEC, FLOOR);
+    long high = KERNEL(SYS_fcntl, low, F_DUPFD_CLOEXEC, lowest_private());
     KERNEL(SYS_close, low);
     return (int)high;
+}
+
+unsigned private_next(unsigned first, unsigned last)
+{
+    unsigned next = last + 1;
+    for (int i = 0; i < PRIVATE_USES; i++) {
+        unsigned ours = (unsigned)private_descriptors[i];
+        if (private_descriptors[i] >= 0 && ours >= first && ours < next)
+            next = ours;
+    }
+    return next;
 }

@@ -2,10 +2,26 @@
 #ifndef LIBOFFLOAD_PRIVATE_H
 #define LIBOFFLOAD_PRIVATE_H
 
+#include <stdbool.h>
+
+enum private_use { PRIVATE_REPORT, PRIVATE_PAGEMAP, PRIVATE_USES };
+
+/* The descriptor of each use, or -1. Each is set by its owner only; others ask whether a number is among them. */
+extern int private_descriptors[PRIVATE_USES];
+
 /*
  * Moves a descriptor up, out of the program's way. Takes and returns a descriptor or a negative errno. The low number
  * was taken for a moment: only where no other thread can see that.
  */
 int private_descriptor(long low);
+
+/* Whether the descriptor is one of ours, which the program must not close, since it does not know of it. */
+static inline bool private_is(int fd)
+{
+    return fd >= 0 && (fd == private_descriptors[PRIVATE_REPORT] || fd == private_descriptors[PRIVATE_PAGEMAP]);
+}
+
+/* The lowest of ours from `first` to `last`, or last + 1. */
+unsigned private_next(unsigned first, unsigned last);
 
 #endif

@@ -14,6 +14,8 @@ __thread struct read_notes read_notes;
 #define AGES 256
 static uint8_t ages[AGES];
 
+uint8_t recogniser_irregular[KINDS_KNOWN];
+
 struct refusal {
     int in, out;
     uint8_t in_age, out_age;
@@ -33,6 +35,14 @@ void recogniser_forget(int fd)
 {
     /* No locked instruction for every open and close: a step lost between two threads costs one copy, not a byte. */
     __atomic_store_n(&ages[(unsigned)fd % AGES], (uint8_t)(age(fd) + 1), __ATOMIC_RELAXED);
+    if (recogniser_is_irregular(fd))
+        __atomic_store_n(&recogniser_irregular[fd], 0, __ATOMIC_RELAXED);
+}
+
+void recogniser_found_irregular(int fd)
+{
+    if ((unsigned)fd < KINDS_KNOWN)
+        __atomic_store_n(&recogniser_irregular[fd], 1, __ATOMIC_RELAXED);
 }
 
 static struct refusal *slot(int in, int out)
@@ -54,6 +64,12 @@ bool recogniser_worth(int in, int out)
     if (refusal->wait != UINT_MAX)
         refusal->wait--;
     return false;
+}
+
+bool recogniser_gave_up(int in, int out)
+{
+    const struct refusal *refusal = slot(in, out);
+    return is_of(refusal, in, out) && refusal->wait == UINT_MAX;
 }
 
 void recogniser_refused(int in, int out, bool for_good)

@@ -29,10 +29,30 @@ struct read_notes {
 
 extern __thread struct read_notes read_notes;
 
+/* Descriptors, by number, that were found to be no regular files: pipes, sockets, terminals. */
+#define KINDS_KNOWN 256
+extern uint8_t recogniser_irregular[KINDS_KNOWN];
+
+static inline bool recogniser_is_irregular(int fd)
+{
+    return (unsigned)fd < KINDS_KNOWN && __atomic_load_n(&recogniser_irregular[fd], __ATOMIC_RELAXED);
+}
+
 /* Leaves a note of a read(2) that gave n > 0 bytes. */
 static inline void recogniser_note(int fd, const void *buffer, size_t n)
 {
+    if (recogniser_is_irregular(fd))
+        return;
     read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd};
+}
+
+/* Whether any note's buffer holds the byte at `from`. What every write of every program asks. */
+static inline bool recogniser_noted(const void *from)
+{
+    const struct read_note *note = read_notes.notes;
+    uintptr_t at = (uintptr_t)from;
+    return at - (uintptr_t)note[0].buffer < note[0].length || at - (uintptr_t)note[1].buffer < note[1].length ||
+           at - (uintptr_t)note[2].buffer < note[2].length || at - (uintptr_t)note[3].buffer < note[3].length;
 }
 
 /* The newest note whose buffer holds the byte at `from`, or NULL. */
@@ -60,8 +80,14 @@ off_t recogniser_source_offset(const struct read_note *note, const void *from);
 /* Whether to look at a match of this pair at all. Counts the match. */
 bool recogniser_worth(int in, int out);
 
+/* Whether the pair was refused for good. Counts nothing. */
+bool recogniser_gave_up(int in, int out);
+
 /* The pair was looked at and is no copy (`for_good`: and cannot become one while the descriptors stay). */
 void recogniser_refused(int in, int out, bool for_good);
+
+/* The descriptor was found to be no regular file. Any thread, signal safe. */
+void recogniser_found_irregular(int fd);
 
 /* The descriptor was opened or closed. Any thread, signal safe. */
 void recogniser_forget(int fd);

@@ -14,7 +14,7 @@
 #define LINE_SIZE ((size_t)3 * 6 * SESSION_PATH + 4096)
 #define NAMES_SIZE ((size_t)2 * SESSION_PATH)
 
-static int descriptor = -1;
+static int *const descriptor = &private_descriptors[PRIVATE_REPORT];
 static struct stat opened; /* what the descriptor led to: the program may close any number, and open it again */
 
 /* ---- the descriptor ---- */
@@ -34,24 +34,19 @@ void report_open(void)
         KERNEL(SYS_write, STDERR_FILENO, problem, sizeof problem - 1);
         return;
     }
-    descriptor = private_descriptor(low);
-    KERNEL(SYS_fstat, descriptor, &opened);
+    *descriptor = private_descriptor(low);
+    KERNEL(SYS_fstat, *descriptor, &opened);
 }
 
 bool report_wanted(void)
 {
-    return descriptor >= 0;
-}
-
-int report_descriptor(void)
-{
-    return descriptor;
+    return *descriptor >= 0;
 }
 
 static bool still_ours(void)
 {
     struct stat now;
-    return KERNEL(SYS_fstat, descriptor, &now) == 0 && now.st_dev == opened.st_dev && now.st_ino == opened.st_ino;
+    return KERNEL(SYS_fstat, *descriptor, &now) == 0 && now.st_dev == opened.st_dev && now.st_ino == opened.st_ino;
 }
 
 /* ---- the line ---- */
@@ -181,7 +176,7 @@ static void write_line(const struct session *s, struct line *line)
     add_number_field(line, "faults", s->lazy.faults);
     add_string_field(line, "reason", reason_words(outcome(s)));
     add(line, "}\n");
-    KERNEL(SYS_write, descriptor, line->bytes, line->length);
+    KERNEL(SYS_write, *descriptor, line->bytes, line->length);
 }
 
 /* ---- a copy ---- */

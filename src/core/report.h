@@ -14,12 +14,6 @@ void report_open(void);
 /* Whether reports are asked for. */
 bool report_wanted(void);
 
-/*
- * The report's descriptor, which is not the program's to close, or -1. A program that closes every number it can think
- * of must not close this one.
- */
-int report_descriptor(void);
-
 /* Keeps the names of a locked session's files, whose descriptors are open, until report_copy(). */
 void report_keep_names(struct session *session);
 

@@ -199,10 +199,11 @@ static void adapt_window(struct session *s, long ns)
         s->window = LAST_WINDOW;
 }
 
-static bool is_synchronous(int fd)
+/* Whether the descriptor has one of these status flags. */
+static bool has_flag(int fd, long wanted)
 {
     long flags = KERNEL(SYS_fcntl, fd, F_GETFL);
-    return flags >= 0 && flags & (O_SYNC | O_DSYNC);
+    return flags >= 0 && flags & wanted;
 }
 
 /*
@@ -224,7 +225,7 @@ static enum reason accept_step(struct session *s, off_t reached)
         return REASON_STAMP;
     if (now.size != reached)
         return REASON_ENGINE_FAILED;
-    if (is_synchronous(s->pair.destination) && KERNEL(SYS_fsync, s->pair.destination) < 0)
+    if (has_flag(s->pair.destination, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
         return REASON_ENGINE_FAILED;
     s->frontier = reached;
     return REASON_NONE;
@@ -377,6 +378,9 @@ size_t session_copy(struct session *s, off_t from, size_t n)
     enum reason why = position_holds(s);
     if (why == REASON_NONE && from + s->shift != s->mark)
         why = REASON_MOVED;
+    /* With O_DIRECT on either side the kernel refuses a part that is not aligned. */
+    if (why == REASON_NONE && (s->direct || has_flag(s->pair.source, O_DIRECT)))
+        why = REASON_UNALIGNED;
     if ((off_t)n > source_end(s) - s->mark)
         n = (size_t)(source_end(s) - s->mark);
     if (why == REASON_NONE)
@@ -406,7 +410,7 @@ static bool may_be_lazy(struct session *s, off_t from)
         s->lazy.refused = REASON_LAZY_OFF;
     else if (settings.buffers == BUFFERS_AUTO && s->source.size - from < LEAST_LAZY_COPY)
         s->lazy.refused = REASON_LAZY_SMALL;
-    else if (!s->engine->freezes_source || s->direct)
+    else if (!s->engine->freezes_source || s->direct || has_flag(s->pair.source, O_DIRECT))
         s->lazy.refused = REASON_LAZY_OFF;
     else
         lazy_begin(&s->lazy, s->pair.source, s->pair.destination, s->shift, &s->source);

@@ -185,12 +185,3 @@ void table_each_of_file(const struct file_state *file, bool or_source,
             table_unlock(s);
     }
 }
-
-bool table_is_source(int fd)
-{
-    unsigned used = LOAD(table->used);
-    for (unsigned i = 0; i < used; i++)
-        if (LOAD(table->sessions[i].running) && LOAD(table->sessions[i].pair.source) == fd)
-            return true;
-    return false;
-}

@@ -59,10 +59,4 @@ void table_each(void (*visit)(struct session *session, const void *what), const 
 void table_each_of_file(const struct file_state *file, bool or_source,
                         void (*visit)(struct session *session, const void *what), const void *what);
 
-/*
- * Whether the descriptor is known to be the source of a running session. It is then no other's destination, for
- * a session begins only after all those have been settled whose source is its destination.
- */
-bool table_is_source(int fd);
-
 #endif

@@ -18,10 +18,3 @@ void unseen_remove_range(struct unseen_use *set, int first, int last)
         if (unseen_holds(set, fd))
             __atomic_fetch_and(&set->held[fd / 8], (uint8_t) ~(1 << fd % 8), __ATOMIC_RELAXED);
 }
-
-bool unseen_holds(const struct unseen_use *set, int fd)
-{
-    if (fd < 0 || fd >= UNSEEN_RANGE)
-        return set->beyond;
-    return __atomic_load_n(&set->held[fd / 8], __ATOMIC_RELAXED) >> fd % 8 & 1;
-}

@@ -25,6 +25,18 @@ void unseen_add(struct unseen_use *set, int fd);
 void unseen_remove_range(struct unseen_use *set, int first, int last);
 
 /* Whether the descriptor may be in the set. */
-bool unseen_holds(const struct unseen_use *set, int fd);
+static inline bool unseen_holds(const struct unseen_use *set, int fd)
+{
+    if ((unsigned)fd >= UNSEEN_RANGE)
+        return set->beyond;
+    return __atomic_load_n(&set->held[fd / 8], __ATOMIC_RELAXED) >> fd % 8 & 1;
+}
+
+/* As unseen_remove_range() for one descriptor that is seldom there. */
+static inline void unseen_remove(struct unseen_use *set, int fd)
+{
+    if (unseen_holds(set, fd))
+        unseen_remove_range(set, fd, fd);
+}
 
 #endif

@@ -2,7 +2,7 @@
 #define FAMILY_DESCRIPTORS
 #include "hook.h"
 
-#include "../core/report.h"
+#include "../core/private.h"
 #include "../core/unseen.h"
 
 #include <errno.h>
@@ -56,38 +56,29 @@ EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags)
     return copy_opened(original_open_by_handle_at(mount, handle, flags));
 }
 
-/* The numbers mean nothing any more to those who know files by them. */
-static void closing(int first, int last)
+/* The number means nothing any more to those who know files by it. */
+static void closing(int fd)
+{
+    copy_closing(fd, fd);
+    unseen_remove(&streamed, fd);
+    unseen_remove(&mapped, fd);
+}
+
+static void closing_range(int first, int last)
 {
     copy_closing(first, last);
     unseen_remove_range(&streamed, first, last);
     unseen_remove_range(&mapped, first, last);
 }
 
-static bool is_ours(int fd)
-{
-    return fd >= 0 && (fd == report_descriptor() || fd == lazy_descriptor());
-}
-
 EXPORT int close(int fd)
 {
-    if (is_ours(fd)) {
+    if (private_is(fd)) {
         errno = EBADF; /* what it is to the program */
         return -1;
     }
-    closing(fd, fd);
+    closing(fd);
     return original_close(fd);
-}
-
-/* The lowest descriptor of ours from `first` to `last`, or one beyond. */
-static unsigned next_of_ours(unsigned first, unsigned last)
-{
-    int ours[] = {report_descriptor(), lazy_descriptor()};
-    unsigned next = last + 1;
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (ours[i] >= 0 && (unsigned)ours[i] >= first && (unsigned)ours[i] < next)
-            next = (unsigned)ours[i];
-    return next;
 }
 
 /* Closes a range with ours left out. */
@@ -95,7 +86,7 @@ static int close_around(unsigned first, unsigned last, int flags)
 {
     if (last > INT_MAX)
         last = INT_MAX;
-    unsigned ours = next_of_ours(first, last);
+    unsigned ours = private_next(first, last);
     if (first > last || ours > last)
         return original_close_range(first, last, flags);
     int below = ours > first ? original_close_range(first, ours - 1, flags) : 0;
@@ -105,7 +96,7 @@ static int close_around(unsigned first, unsigned last, int flags)
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
     if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
-        closing((int)first, last > INT_MAX ? INT_MAX : (int)last);
+        closing_range((int)first, last > INT_MAX ? INT_MAX : (int)last);
     return close_around(first, last, flags);
 }
 
@@ -113,8 +104,8 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 EXPORT void closefrom(int first)
 {
     int from = first < 0 ? 0 : first;
-    closing(from, INT_MAX);
-    if (next_of_ours((unsigned)from, INT_MAX) > INT_MAX || close_around((unsigned)from, INT_MAX, 0) != 0)
+    closing_range(from, INT_MAX);
+    if (private_next((unsigned)from, INT_MAX) > INT_MAX || close_around((unsigned)from, INT_MAX, 0) != 0)
         original_closefrom(first);
 }
 
@@ -128,14 +119,14 @@ EXPORT int dup2(int fd, int as)
 {
     copy_look(fd);
     if (fd != as)
-        closing(as, as);
+        closing(as);
     return copy_opened(original_dup2(fd, as));
 }
 
 EXPORT int dup3(int fd, int as, int flags)
 {
     copy_look(fd);
-    closing(as, as);
+    closing(as);
     return copy_opened(original_dup3(fd, as, flags));
 }
 

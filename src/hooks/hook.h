@@ -28,6 +28,7 @@
  * in libc's headers (`struct stat64 *`) with ours (`struct stat *`), which on 64 bit systems differ only by name.
  */
 #define CALL(returns, name, parameters, before)
+#define HOOK_ONLY(name)
 #define TWIN(twin, name)                                                                                               \
     __asm__(".globl " #twin "\n\t.type " #twin ", %function\n\t.set " #twin ", " #name "\n");
 #define HANDOVER(name)
@@ -36,6 +37,7 @@
 #undef CALL
 #undef TWIN
 #undef HANDOVER
+#undef HOOK_ONLY
 #undef ENDING
 
 void pthread_testcancel(void) __attribute__((weak)); /* libc's since 2.34, libpthread's before */

@@ -36,6 +36,7 @@ static long missing(void)
         return (returns)(before);                                                                                      \
     }                                                                                                                  \
     returns(*original_##name) parameters = early_##name;
+#define HOOK_ONLY(name)
 #define TWIN(twin, name)
 #define HANDOVER(name) void (*original_##name)(void) = (void (*)(void))missing;
 #define ENDING(name) HANDOVER(name)

@@ -9,6 +9,7 @@
 #define LIBOFFLOAD_ORIGINALS_H
 
 #include <aio.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -23,6 +24,7 @@ struct file_handle;
 struct statx;
 
 #define CALL(returns, name, parameters, ...) extern returns(*original_##name) parameters;
+#define HOOK_ONLY(name)
 #define TWIN(twin, name)
 #define HANDOVER(name) extern void (*original_##name)(void);
 #define ENDING(name) HANDOVER(name)
@@ -32,6 +34,7 @@ struct statx;
 #undef CALL
 #undef TWIN
 #undef HANDOVER
+#undef HOOK_ONLY
 #undef ENDING
 
 /*

@@ -52,6 +52,7 @@ void process_ending(void)
 #endif
 
 #define CALL(returns, name, parameters, before)
+#define HOOK_ONLY(name)
 #define TWIN(twin, name)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)

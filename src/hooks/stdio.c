@@ -34,8 +34,8 @@ static void stream_closing(FILE *stream)
     if (fd < 0)
         return;
     copy_closing(fd, fd);
-    unseen_remove_range(&streamed, fd, fd);
-    unseen_remove_range(&mapped, fd, fd);
+    unseen_remove(&streamed, fd);
+    unseen_remove(&mapped, fd);
 }
 
 EXPORT FILE *fopen(const char *path, const char *mode)
@@ -73,4 +73,37 @@ EXPORT int fclose(FILE *stream)
 {
     stream_closing(stream);
     return original_fclose(stream);
+}
+
+/* These write to a descriptor inside libc. */
+EXPORT int vdprintf(int fd, const char *format, va_list values)
+{
+    copy_settle(fd);
+    return (int)copy_wrote(fd, original_vdprintf(fd, format, values));
+}
+
+EXPORT int dprintf(int fd, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    int written = vdprintf(fd, format, values);
+    va_end(values);
+    return written;
+}
+
+int __vdprintf_chk(int fd, int flag, const char *format, va_list values);
+EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list values)
+{
+    copy_settle(fd);
+    return (int)copy_wrote(fd, original___vdprintf_chk(fd, flag, format, values));
+}
+
+int __dprintf_chk(int fd, int flag, const char *format, ...);
+EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    int written = __vdprintf_chk(fd, flag, format, values);
+    va_end(values);
+    return written;
 }
