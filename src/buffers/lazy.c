@@ -31,6 +31,12 @@ void lazy_forget(void)
     gate = 0;
 }
 
+void lazy_forbid(void)
+{
+    settings.buffers = BUFFERS_COMPARE;
+    lazy_let_go(NULL, SIZE_MAX);
+}
+
 /* ---- starting and ending ---- */
 
 /*
@@ -241,6 +247,13 @@ static struct span whole_pages(const void *buffer, size_t n)
     return (struct span){(begin + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1), (begin + n) & ~(PAGE_BYTES - 1)};
 }
 
+bool lazy_pays(const void *buffer, size_t n)
+{
+    struct span pages = whole_pages(buffer, n);
+    size_t least = settings.buffers == BUFFERS_LAZY ? PAGE_BYTES : LEAST_LAZY;
+    return pages.end > pages.start && pages.end - pages.start >= least;
+}
+
 static bool read_part(uintptr_t start, uintptr_t end, int source, off_t from)
 {
     return start == end || KERNEL(SYS_pread64, source, start, end - start, from) == (long)(end - start);
@@ -250,8 +263,7 @@ bool lazy_read(struct lazy_copy *copy, void *buffer, size_t n, int source, off_t
 {
     uintptr_t begin = (uintptr_t)buffer;
     struct span pages = whole_pages(buffer, n);
-    size_t least = settings.buffers == BUFFERS_LAZY ? PAGE_BYTES : LEAST_LAZY;
-    bool large = pages.end > pages.start && pages.end - pages.start >= least;
+    bool large = lazy_pays(buffer, n);
     lock_take(&gate);
     enum reason why = REASON_LAZY_SMALL;
     if (large)

@@ -34,6 +34,9 @@ struct lazy_copy {
  */
 enum reason lazy_begin(struct lazy_copy *copy, int source, int destination, off_t shift, const struct file_state *state);
 
+/* Whether a read of n bytes into the buffer is large enough to be lazy. Looks at the numbers only. */
+bool lazy_pays(const void *buffer, size_t n);
+
 /*
  * Makes the buffer's whole pages lazy, as if n bytes at `from` had been read into them, and reads the part pages. The
  * source must be as it was, and the destination hold the range. False: the read has to be made; nothing of the buffer
@@ -53,6 +56,12 @@ void lazy_end(struct lazy_copy *copy, enum reason why);
 
 /* The mappings of n bytes from `at` on are about to change: what is lazy there is filled. Takes care of signals. */
 void lazy_let_go(const void *at, size_t n);
+
+/*
+ * The process has come to read memory by a way in which the kernel cannot wait for a page, and gives an error instead
+ * (/proc/PID/mem): no buffer of it is lazy any more.
+ */
+void lazy_forbid(void);
 
 /* In a fork's child: the filler is the parent's. */
 void lazy_forget(void);

@@ -448,7 +448,7 @@ static enum reason range_holds(struct session *s, off_t from, size_t n)
 size_t session_read(struct session *s, void *buffer, size_t n)
 {
     off_t from;
-    if (!s->lazy.on && s->lazy.refused != REASON_NONE)
+    if ((!s->lazy.on && s->lazy.refused != REASON_NONE) || !lazy_pays(buffer, n))
         return 0;
     n = step_source(s, n, &from);
     if (n == 0)

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Written once by the constructor, before the program has threads; only read afterwards. */
+/*
+ * Written once by the constructor, before the program has threads; only read afterwards, but for `buffers`, which
+ * lazy_forbid() may turn to BUFFERS_COMPARE.
+ */
 struct settings {
     bool off;           /* OFFLOAD=off: every hook goes straight to the original */
     unsigned engines;   /* bit i: the engine at place i of engine_list() may serve */
