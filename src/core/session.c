@@ -404,6 +404,8 @@ size_t session_copy(struct session *s, off_t from, size_t n)
 
 static bool may_be_lazy(struct session *s, off_t from)
 {
+    if (settings.buffers == BUFFERS_COMPARE)
+        lazy_end(&s->lazy, REASON_LAZY_OFF);
     if (s->lazy.on || s->lazy.refused != REASON_NONE)
         return s->lazy.on;
     if (settings.buffers == BUFFERS_COMPARE)

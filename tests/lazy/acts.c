@@ -320,7 +320,7 @@ static void changes_after_the_write(void)
 static void fills_by_memcpy(void)
 {
     get();
-    memcpy(buffer + 100, buffer + 20000, 30000);
+    memcpy(buffer + 100, buffer + 30100, 30000);
     show("moved");
     put();
 }
@@ -1003,17 +1003,17 @@ static int other_file(const char *name, int flags)
     return fd;
 }
 
-#define KERNEL_LOOKS(name, action)                                                                                     \
-    static void name(void)                                                                                             \
-    {                                                                                                                  \
-        int fd = other_file("seen", 0);                                                                                \
-        get();                                                                                                         \
-        action;                                                                                                        \
-        put();                                                                                                         \
-        get();                                                                                                         \
-        put();                                                                                                         \
-        action;                                                                                                        \
-        close(fd);                                                                                                     \
+#define KERNEL_LOOKS(name, ...)                                                                                       \
+    static void name(void)                                                                                            \
+    {                                                                                                                 \
+        int fd = other_file("seen", 0);                                                                               \
+        get();                                                                                                        \
+        __VA_ARGS__;                                                                                                  \
+        put();                                                                                                        \
+        get();                                                                                                        \
+        put();                                                                                                        \
+        __VA_ARGS__;                                                                                                  \
+        close(fd);                                                                                                    \
     }
 
 KERNEL_LOOKS(pwritten, show_result("pwrite", pwrite(fd, buffer, (size_t)got, 5)))
