@@ -36,23 +36,15 @@ static void visit_end(struct session *s, const void *nothing)
     table_release(s);
 }
 
-struct range {
-    unsigned first, last;
-};
-
-static bool holds(const struct range *range, int fd)
-{
-    return (unsigned)fd >= range->first && (unsigned)fd <= range->last;
-}
-
 /* The descriptors of the range are being closed. */
-static void visit_close(struct session *s, const void *range)
+static void visit_close(struct session *s, const void *what)
 {
-    if (holds(range, s->pair.destination)) {
+    const struct descriptor_range *range = what;
+    if (range_holds(*range, s->pair.destination)) {
         visit_end(s, NULL);
         return;
     }
-    if (holds(range, s->pair.source))
+    if (range_holds(*range, s->pair.source))
         session_settle(s, REASON_UNFINISHED);
     table_unlock(s);
 }
@@ -112,11 +104,11 @@ void copy_settle_every(void)
 
 void copy_close_from(unsigned first, unsigned last)
 {
-    struct range range = {first, last};
+    struct descriptor_range range = {first, last};
     uint64_t blocked;
     if (!table_enter(&blocked))
         return;
-    table_each(visit_close, &range);
+    table_each_in(range, visit_close);
     table_leave(blocked);
 }
 
@@ -319,19 +311,6 @@ bool copy_write_recognised(int fd, const void *buffer, size_t n)
         return true;
     const struct read_note *note = running ? NULL : recogniser_match(buffer);
     return note && recogniser_worth(note->fd, fd) && write_first(fd, buffer, n, note);
-}
-
-void copy_count_written(int fd, size_t n)
-{
-    uint64_t blocked;
-    if (!table_enter(&blocked))
-        return;
-    struct session *s = table_find(fd);
-    if (s) {
-        s->tally.written += n;
-        table_unlock(s);
-    }
-    table_leave(blocked);
 }
 
 /* An offset of the program's, which may lie in memory that is not there: sendfile(2) gives EFAULT then. */

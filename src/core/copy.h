@@ -19,7 +19,6 @@
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
 size_t copy_read_recognised(int fd, void *buffer, size_t n);
 bool copy_write_recognised(int fd, const void *buffer, size_t n);
-void copy_count_written(int fd, size_t n);
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
@@ -67,7 +66,7 @@ static inline bool copy_write(int fd, const void *buffer, size_t n)
 static inline ssize_t copy_wrote(int fd, ssize_t n)
 {
     if (n > 0 && copy_watching())
-        copy_count_written(fd, (size_t)n);
+        table_count_written(fd, (size_t)n);
     return n;
 }
 

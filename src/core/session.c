@@ -440,7 +440,7 @@ static size_t step_source(struct session *s, size_t n, off_t *from)
 }
 
 /* The destination holds the range, and the source is as it was. */
-static enum reason range_holds(struct session *s, off_t from, size_t n)
+static enum reason bytes_hold(struct session *s, off_t from, size_t n)
 {
     off_t goal = from + s->shift + (off_t)n;
     enum reason why = goal > s->frontier ? reach(s, goal) : REASON_NONE;
@@ -457,7 +457,7 @@ size_t session_read(struct session *s, void *buffer, size_t n)
         return 0;
     bool lazily = false;
     if (from + s->shift >= s->mark && may_be_lazy(s, from)) {
-        enum reason why = range_holds(s, from, n);
+        enum reason why = bytes_hold(s, from, n);
         if (why != REASON_NONE)
             session_settle(s, why);
         else

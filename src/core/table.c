@@ -164,6 +164,34 @@ void table_each(void (*visit)(struct session *, const void *), const void *what)
     }
 }
 
+static bool is_in(struct descriptor_range range, unsigned place)
+{
+    return LOAD(table->destination[place]) > 0 && (range_holds(range, LOAD(table->destination[place]) - 1) ||
+                                                   range_holds(range, LOAD(table->sessions[place].pair.source)));
+}
+
+void table_each_in(struct descriptor_range range, void (*visit)(struct session *, const void *))
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        if (!is_in(range, i))
+            continue;
+        lock_take(&table->sessions[i].lock);
+        if (is_in(range, i))
+            visit(&table->sessions[i], &range);
+        else
+            table_unlock(&table->sessions[i]);
+    }
+}
+
+void table_count_written(int destination, size_t n)
+{
+    unsigned used = LOAD(table) && LOAD(table->owner) ? LOAD(table->used) : 0;
+    for (unsigned i = 0; i < used; i++)
+        if (LOAD(table->destination[i]) == destination + 1)
+            ADD(table->sessions[i].tally.written, n);
+}
+
 static bool concerns(const struct session *s, const struct file_state *file, bool or_source)
 {
     return LOAD(s->running) &&

@@ -49,8 +49,24 @@ void table_unlock(struct session *session);
 /* Gives the place of a locked session that is not running back, and unlocks it. */
 void table_release(struct session *session);
 
+/* Descriptors from `first` to `last`. */
+struct descriptor_range {
+    unsigned first, last;
+};
+
+static inline bool range_holds(struct descriptor_range range, int fd)
+{
+    return (unsigned)fd >= range.first && (unsigned)fd <= range.last;
+}
+
 /* Calls `visit` with every session taken, locked and in turn. `visit` unlocks or releases it. */
 void table_each(void (*visit)(struct session *session, const void *what), const void *what);
+
+/* Calls `visit` likewise, with the range, for every session that has a descriptor in it. No other is waited for. */
+void table_each_in(struct descriptor_range range, void (*visit)(struct session *session, const void *range));
+
+/* Counts n bytes that the program wrote itself to that descriptor. Needs no table_enter(). */
+void table_count_written(int destination, size_t n);
 
 /*
  * Calls `visit` likewise with every running session whose destination is that file, or, if `or_source`, whose source
