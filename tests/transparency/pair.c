@@ -143,8 +143,12 @@ static void become_actor(const struct pair *pair, const struct side *side, const
     for (int fd = 0; fd < 3; fd++)
         dup2(null, fd);
     close_range(3, ~0u, 0);
-    if (library && realpath(library, name))
-        setenv("LD_PRELOAD", name, 1);
+    /*
+     * Both sides get an environment of one length: it lies above the stack, and whether O_DIRECT accepts a buffer on the
+     * stack depends on where that starts.
+     */
+    if (pair->settings->library && realpath(pair->settings->library, name))
+        setenv(library ? "LD_PRELOAD" : "NO_PRELOAD", name, 1);
     if (pair->program.unprivileged && geteuid() == 0 &&
         (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
         _exit(122);

@@ -1,0 +1,21 @@
+#!/bin/bash
+# The claims about the kernel that lazy buffers rest on: each program of tests/kernel tries one and exits 1 if it is
+# false here, 77 if this kernel or this user cannot have userfaultfd.
+. "$(dirname "$0")/fixture.sh"
+
+claim() { # NAME
+    local status=0
+    "${OFFLOAD_TEST_CC:-cc}" -O2 -w -pthread -o "$scratch/$1" "$source_tree/tests/kernel/$1.c" ||
+        fail "it does not compile"
+    (cd "$scratch" && limited "./$1") >"$scratch/said" 2>&1 || status=$?
+    [ $status -ne 77 ] || skip "$(tail -n 1 "$scratch/said")"
+    [ $status -eq 0 ] || fail "status $status: $(grep -v '^ok' "$scratch/said" | tail -n 20)"
+}
+
+command -v "${OFFLOAD_TEST_CC:-cc}" >/dev/null || skip_all "there is no compiler"
+claims=("$source_tree"/tests/kernel/*.c)
+plan ${#claims[@]}
+for program in "${claims[@]}"; do
+    name=$(basename "$program" .c)
+    verdict "$name" claim "$name"
+done
