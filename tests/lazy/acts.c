@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -655,7 +656,7 @@ static void break_goes_and_comes(void)
 
 static void on_the_stack(void)
 {
-    char here[70000];
+    char here[200000];
     char *kept = buffer;
     buffer = here + 5;
     for (int i = 0; i < 10; i++) {
@@ -826,7 +827,7 @@ static void many_threads(void)
 /* A second process, made before the copy begins, which does things to the first when told. */
 static int telling[2], told[2];
 
-enum remote { READ_MEMORY, WRITE_MEMORY, OVERWRITE, TRUNCATE, UNLINK, STOP, EXCHANGE };
+enum remote { READ_MEMORY, WRITE_MEMORY, OVERWRITE, TRUNCATE, UNLINK, STOP, EXCHANGE, OVERWRITE_COPY, MAP_SOURCE, STORE_INTO_SOURCE };
 
 struct order {
     enum remote what;
@@ -834,6 +835,17 @@ struct order {
     void *at;
     size_t n;
 };
+
+static void overwrite_copy(void);
+static char *mapped;
+
+static void map_source(void)
+{
+    int fd = open("../changing", O_RDWR | O_CLOEXEC);
+    mapped = mmap(NULL, 8 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    check(mapped != MAP_FAILED, "map the source");
+    memset(mapped + (1 << 20), 'm', 4 << 20);
+}
 
 static void overwrite_source(bool all)
 {
@@ -869,6 +881,15 @@ static void carry_out(const struct order *order)
         break;
     case EXCHANGE:
         check(rename("../changing", "../changed") == 0, "rename");
+        break;
+    case OVERWRITE_COPY:
+        overwrite_copy();
+        break;
+    case MAP_SOURCE:
+        map_source();
+        break;
+    case STORE_INTO_SOURCE:
+        memset(mapped + (1 << 20), 'n', 4 << 20);
         break;
     case STOP:
         kill(order->who, SIGSTOP);
@@ -994,6 +1015,167 @@ static void stopped_and_continued(void)
     put();
 }
 
+/* ---- more that other programs do to the files ---- */
+
+static void overwrite_copy(void)
+{
+    char other[8192];
+    memset(other, 'Y', sizeof other);
+    int fd = open("other", O_WRONLY | O_CLOEXEC);
+    for (off_t at = 0; at < 2800000; at += (off_t)sizeof other)
+        check(pwrite(fd, other, sizeof other, at) > 0, "overwrite the copy");
+    close(fd);
+}
+
+static void both_files_overwritten(void)
+{
+    from_changing_file();
+    get();
+    tell(OVERWRITE, NULL, 0);
+    tell(OVERWRITE_COPY, NULL, 0);
+    show("as it was");
+}
+
+static void copy_overwritten(void)
+{
+    from_changing_file();
+    get();
+    tell(OVERWRITE_COPY, NULL, 0);
+    show("as it was");
+}
+
+static void source_mapped_and_changed(void)
+{
+    tell(MAP_SOURCE, NULL, 0);
+    from_changing_file();
+    get();
+    tell(STORE_INTO_SOURCE, NULL, 0);
+    show("as it was");
+    put();
+}
+
+static void not_in_the_cache(void)
+{
+    posix_fadvise(in, 0, 0, POSIX_FADV_DONTNEED);
+    posix_fadvise(in, 0, 0, POSIX_FADV_RANDOM);
+    posix_fadvise(out, 0, 0, POSIX_FADV_DONTNEED);
+    get();
+    show("cold");
+    put();
+    get();
+    put();
+    show("cold after the write");
+}
+
+static volatile sig_atomic_t lease_broken;
+
+static void break_comes(int number)
+{
+    (void)number;
+    lease_broken = 1;
+}
+
+static void copy_is_leased(void)
+{
+    signal(SIGIO, break_comes);
+    show_result("lease", fcntl(out, F_SETLEASE, F_WRLCK));
+    rest();
+    printf("broken: %d, held: %d\n", (int)lease_broken, fcntl(out, F_GETLEASE));
+}
+
+static void copy_is_watched(void)
+{
+    char events[65536];
+    ssize_t n;
+    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    unsigned seen = 0;
+    close(out);
+    out = open("watched", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    check(inotify_add_watch(watch, "watched", IN_OPEN | IN_CLOSE_NOWRITE) >= 0, "watch");
+    rest();
+    while ((n = read(watch, events, sizeof events)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            struct inotify_event *event = (struct inotify_event *)(events + at);
+            seen |= event->mask;
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    printf("events: %x\n", seen);
+}
+
+static void new_user_namespace(void)
+{
+    get();
+    show_result("unshare", unshare(CLONE_NEWUSER));
+    put();
+    show("after");
+}
+
+static void new_root(void)
+{
+    mkdir("root", 0700);
+    get();
+    show_result("chroot", chroot("root"));
+    show("after");
+    put();
+    pairs(5);
+    get();
+}
+
+static void other_user(void)
+{
+    get();
+    show_result("setuid", setresuid(65534, 65534, 65534));
+    show("after");
+    put();
+}
+
+static void *copies_on_its_stack(void *nothing)
+{
+    char here[100000];
+    char *kept = buffer;
+    buffer = here + 7;
+    for (int i = 0; i < 4; i++) {
+        get();
+        put();
+    }
+    show("on its stack");
+    buffer = kept;
+    return nothing;
+}
+
+static void *finds_zeros_on_its_stack(void *nothing)
+{
+    char here[100000];
+    got = 90000;
+    memset(here, 0, 10000);
+    memset(here + 80000, 0, 20000);
+    here[50000] = 7;
+    printf("%d\n", here[50000]);
+    return nothing;
+}
+
+static void threads_in_turn(void)
+{
+    get();
+    for (int i = 0; i < 10; i++) {
+        by_thread(copies_on_its_stack);
+        by_thread(finds_zeros_on_its_stack);
+    }
+    get();
+    put();
+}
+
+static void names_from_the_buffer(void)
+{
+    char name[64];
+    get();
+    snprintf(name, sizeof name, "%.40s", buffer + 20000);
+    int fd = open(name, O_CREAT | O_RDWR, 0600);
+    show_result("named by the buffer", fd < 0 ? fd : 0);
+    show_result("unlink", unlink(buffer + 30000));
+    put();
+}
+
 /* ---- the kernel looks ---- */
 
 static int other_file(const char *name, int flags)
@@ -1091,7 +1273,7 @@ KERNEL_LOOKS(status_put_into, {
 })
 KERNEL_LOOKS(memory_file_read, {
     int memory = open("/proc/self/mem", O_RDONLY);
-    static char seen[65536];
+    static char seen[200000];
     show_result("pread", pread(memory, seen, (size_t)got, (off_t)(uintptr_t)buffer));
     show_at("through /proc/self/mem", seen, (size_t)got);
     close(memory);
@@ -1400,7 +1582,9 @@ static const struct act {
     ACT(spawns), ACT(calls_system), ACT(execs), ACT(new_thread_looks), ACT(new_thread_changes), ACT(many_threads),
     ACT(other_process_reads), ACT(other_process_writes), ACTS_MEANWHILE(source_overwritten),
     ACTS_MEANWHILE(source_truncated), ACTS_MEANWHILE(source_unlinked), ACTS_MEANWHILE(source_renamed),
-    ACT(stopped_and_continued), ACT(pwritten), ACT(pwritten_raw), ACT(write_elsewhere), ACT(write_to_copy_raw),
+    ACT(both_files_overwritten), ACT(copy_overwritten), ACT(source_mapped_and_changed),
+    ACT(not_in_the_cache), ACT(copy_is_leased), ACT(copy_is_watched), ACT(new_user_namespace), ACT(new_root),
+    ACT(other_user), ACT(threads_in_turn), ACT(names_from_the_buffer), ACT(stopped_and_continued), ACT(pwritten), ACT(pwritten_raw), ACT(write_elsewhere), ACT(write_to_copy_raw),
     ACT(pwrite_to_copy_raw), ACT(pwrite_to_copy), ACT(getrandom_into), ACT(zeros_read_into),
     ACT(source_read_into_raw), ACT(source_pread_into), ACT(copy_pread_into), ACT(written_as_vector),
     ACT(written_as_vector_to_copy_raw), ACT(sent), ACT(piped), ACT(spliced), ACT(received_into), ACT(status_put_into),
