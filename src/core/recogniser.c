@@ -7,13 +7,7 @@
 
 __thread struct read_notes read_notes;
 
-/*
- * How often each descriptor number was opened or closed, by its low bits. A number that shares its bits with another
- * is asked about once more than need be.
- */
-#define AGES 256
-static uint8_t ages[AGES];
-
+uint8_t recogniser_ages[AGES];
 uint8_t recogniser_irregular[KINDS_KNOWN];
 
 struct refusal {
@@ -25,19 +19,6 @@ struct refusal {
 
 #define REFUSALS 8
 static __thread struct refusal refusals[REFUSALS];
-
-static uint8_t age(int fd)
-{
-    return __atomic_load_n(&ages[(unsigned)fd % AGES], __ATOMIC_RELAXED);
-}
-
-void recogniser_forget(int fd)
-{
-    /* No locked instruction for every open and close: a step lost between two threads costs one copy, not a byte. */
-    __atomic_store_n(&ages[(unsigned)fd % AGES], (uint8_t)(age(fd) + 1), __ATOMIC_RELAXED);
-    if (recogniser_is_irregular(fd))
-        __atomic_store_n(&recogniser_irregular[fd], 0, __ATOMIC_RELAXED);
-}
 
 void recogniser_found_irregular(int fd)
 {
@@ -52,8 +33,8 @@ static struct refusal *slot(int in, int out)
 
 static bool is_of(const struct refusal *refusal, int in, int out)
 {
-    return refusal->delay && refusal->in == in && refusal->out == out && refusal->in_age == age(in) &&
-           refusal->out_age == age(out);
+    return refusal->delay && refusal->in == in && refusal->out == out && refusal->in_age == recogniser_age(in) &&
+           refusal->out_age == recogniser_age(out);
 }
 
 bool recogniser_worth(int in, int out)
@@ -78,7 +59,7 @@ void recogniser_refused(int in, int out, bool for_good)
     unsigned delay = 1;
     if (is_of(refusal, in, out))
         delay = refusal->delay < UINT_MAX / 2 ? refusal->delay * 2 : refusal->delay;
-    *refusal = (struct refusal){in, out, age(in), age(out), for_good ? UINT_MAX : delay, delay};
+    *refusal = (struct refusal){in, out, recogniser_age(in), recogniser_age(out), for_good ? UINT_MAX : delay, delay};
 }
 
 off_t recogniser_source_offset(const struct read_note *note, const void *from)

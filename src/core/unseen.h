@@ -32,11 +32,13 @@ static inline bool unseen_holds(const struct unseen_use *set, int fd)
     return __atomic_load_n(&set->held[fd / 8], __ATOMIC_RELAXED) >> fd % 8 & 1;
 }
 
-/* As unseen_remove_range() for one descriptor that is seldom there. */
-static inline void unseen_remove(struct unseen_use *set, int fd)
+/* Takes a descriptor that is being closed out of both sets, in which few are. */
+static inline void unseen_forget(int fd)
 {
-    if (unseen_holds(set, fd))
-        unseen_remove_range(set, fd, fd);
+    if ((unsigned)fd < UNSEEN_RANGE && (streamed.held[fd / 8] | mapped.held[fd / 8]) >> fd % 8 & 1) {
+        unseen_remove_range(&streamed, fd, fd);
+        unseen_remove_range(&mapped, fd, fd);
+    }
 }
 
 #endif

@@ -69,8 +69,7 @@ EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags)
 static void closing(int fd)
 {
     copy_closing(fd, fd);
-    unseen_remove(&streamed, fd);
-    unseen_remove(&mapped, fd);
+    unseen_forget(fd);
 }
 
 static void closing_range(int first, int last)

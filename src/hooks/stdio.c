@@ -34,8 +34,7 @@ static void stream_closing(FILE *stream)
     if (fd < 0)
         return;
     copy_closing(fd, fd);
-    unseen_remove(&streamed, fd);
-    unseen_remove(&mapped, fd);
+    unseen_forget(fd);
 }
 
 EXPORT FILE *fopen(const char *path, const char *mode)
