@@ -1,7 +1,9 @@
 #include "compare.h"
 
+#include "../core/settings.h"
 #include "../core/syscalls.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -23,8 +25,9 @@ static bool readable(const char *bytes, size_t n)
 {
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
-    if (KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ) == 0)
-        return true;
+    long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
+    if (populated != -EINVAL || settings.filtered)
+        return populated == 0;
     long pid = KERNEL(SYS_getpid);
     for (uintptr_t page = first; page < end; page += PAGE) {
         char byte;

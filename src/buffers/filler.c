@@ -179,12 +179,8 @@ static void put(const struct filler *f, uintptr_t page, const char *bytes, size_
  */
 static void poison(const struct filler *f, uintptr_t start, uintptr_t end)
 {
-#ifdef UFFDIO_POISON
     struct uffdio_poison order = {.range = {start, end - start}};
     KERNEL(SYS_ioctl, f->uffd, UFFDIO_POISON, &order);
-#else
-    unregister(f, start, end);
-#endif
 }
 
 static void fill_run(struct filler *f, const struct region *r, uintptr_t start, uintptr_t end)
@@ -246,6 +242,13 @@ static void touched(struct filler *f, uintptr_t page)
 
 /* ---- the thread: orders ---- */
 
+/* Not every file system reads without waiting (overlayfs: EOPNOTSUPP). */
+static bool can_try(int fd)
+{
+    char byte;
+    return fd >= 0 && try_read(fd, &byte, 1, 0) != FAILED;
+}
+
 static int carry_feed(struct filler *f)
 {
     struct feed *feed = &f->feeds[f->order.place];
@@ -262,7 +265,7 @@ static int carry_feed(struct filler *f)
     feed->destination = (int)KERNEL(SYS_openat, AT_FDCWD, link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME);
     if (feed->destination < 0)
         feed->destination = (int)KERNEL(SYS_openat, AT_FDCWD, link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (feed->source >= 0 && feed->destination >= 0)
+    if (can_try(feed->source) && can_try(feed->destination))
         return 0;
     KERNEL(SYS_close, feed->source);
     KERNEL(SYS_close, feed->destination);

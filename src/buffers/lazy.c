@@ -51,6 +51,8 @@ static bool single_threaded(void)
 
 static enum reason start_filler(void)
 {
+    if (settings.filtered)
+        return REASON_LAZY_UNAVAILABLE;
     if (!single_threaded())
         return REASON_LAZY_THREADS;
     *pagemap = private_descriptor(KERNEL(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
@@ -86,6 +88,9 @@ static unsigned free_feed(void)
 
 enum reason lazy_begin(struct lazy_copy *copy, int source, int destination, off_t shift, const struct file_state *state)
 {
+    /* The filler opens the destination to read it, which would break a lease of the program's own. */
+    if (KERNEL(SYS_fcntl, destination, F_GETLEASE) != F_UNLCK)
+        return copy->refused = REASON_LAZY_UNAVAILABLE;
     lock_take(&gate);
     enum reason why = filler ? REASON_NONE : start_filler();
     if (why == REASON_NONE) {
@@ -300,11 +305,8 @@ bool lazy_untouched(struct lazy_copy *copy, const void *buffer, size_t n, off_t 
 void lazy_let_go(const void *at, size_t n)
 {
     uintptr_t start = (uintptr_t)at, end = start + n < start ? UINTPTR_MAX : start + n;
-    uint64_t all = UINT64_MAX, blocked;
-    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, &blocked, sizeof all);
     lock_take(&gate);
     if (filler)
         retire_overlapping(start, end);
     lock_give(&gate);
-    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &blocked, NULL, sizeof blocked);
 }

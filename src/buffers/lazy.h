@@ -54,7 +54,7 @@ bool lazy_untouched(struct lazy_copy *copy, const void *buffer, size_t n, off_t 
 /* Fills what is still empty and ends the copy's laziness. Nothing happens if it is not on. */
 void lazy_end(struct lazy_copy *copy, enum reason why);
 
-/* The mappings of n bytes from `at` on are about to change: what is lazy there is filled. Takes care of signals. */
+/* The mappings of n bytes from `at` on are about to change: what is lazy there is filled. */
 void lazy_let_go(const void *at, size_t n);
 
 /*

@@ -19,6 +19,15 @@
 #define UFFD_FEATURE_WP_ASYNC (1 << 15)
 #endif
 
+#ifndef UFFDIO_POISON
+#define UFFDIO_POISON _IOWR(0xAA, 0x08, struct uffdio_poison)
+struct uffdio_poison {
+    struct uffdio_range range;
+    uint64_t mode;
+    int64_t updated;
+};
+#endif
+
 struct page_region {
     uint64_t start, end, categories;
 };

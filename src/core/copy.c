@@ -112,19 +112,32 @@ void copy_close_from(unsigned first, unsigned last)
     table_leave(blocked);
 }
 
-void copy_end_all(void)
+void copy_finish(void)
 {
     uint64_t blocked;
-    if (!copy_watching() || !table_enter(&blocked))
+    if (!table_enter(&blocked))
         return;
+    finished = true;
     table_each(visit_end, NULL);
     table_leave(blocked);
 }
 
-void copy_finish(void)
+void copy_fill_memory(const void *at, size_t n)
 {
-    finished = true;
-    copy_end_all();
+    uint64_t blocked;
+    if (!table_enter_running(&blocked))
+        return;
+    lazy_let_go(at, n);
+    table_leave(blocked);
+}
+
+void copy_forbid_lazy(void)
+{
+    uint64_t blocked;
+    if (!table_enter_running(&blocked))
+        return;
+    lazy_forbid();
+    table_leave(blocked);
 }
 
 /* ---- beginning ---- */
@@ -138,6 +151,19 @@ static bool look(int fd, struct file_state *state)
     return regular;
 }
 
+/* Whether the file is behind a descriptor of the set: the one that is written to, or another. */
+static bool used_unseen(const struct unseen_use *set, const struct file_state *file)
+{
+    struct file_state other;
+    for (int fd = 0; fd < UNSEEN_RANGE; fd++) {
+        if (fd % 8 == 0 && !set->held[fd / 8])
+            fd += 7;
+        else if (unseen_holds(set, fd) && guard_look(fd, &other) && guard_same_file(&other, file))
+            return true;
+    }
+    return set->beyond;
+}
+
 /* Are these two files that a copy could be between? */
 static enum reason files_fit(struct candidate *c)
 {
@@ -145,11 +171,11 @@ static enum reason files_fit(struct candidate *c)
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
-    if (unseen_holds(&streamed, c->destination))
+    if (!owned_holds(c->destination))
+        return REASON_SHARED;
+    if (used_unseen(&streamed, &c->destination_state))
         return REASON_STREAMED;
-    if (unseen_holds(&mapped, c->destination))
-        return REASON_MAPPED;
-    return REASON_NONE;
+    return used_unseen(&mapped, &c->destination_state) ? REASON_MAPPED : REASON_NONE;
 }
 
 /* Where the bytes stand in both files. `note`: how they were read, or NULL if the kernel is to copy from c->from. */
@@ -180,6 +206,7 @@ static struct session *take_place(const struct candidate *c)
         /* The number means another file by now, or the program goes on from another source. */
         report_copy(s);
         s->tally = (struct tally){0};
+        s->lazy = (struct lazy_copy){0};
         s->hold = s->cuts = 0;
     }
     return s;
@@ -188,7 +215,8 @@ static struct session *take_place(const struct candidate *c)
 /* Starts the session in its place of the table if nothing is against it. */
 static enum reason start_in(struct session *s, const struct candidate *c)
 {
-    enum reason why = session_fits(s, c);
+    /* Asked again under the lock: the process may have come to its end in another thread. */
+    enum reason why = switched_off() ? REASON_UNFINISHED : session_fits(s, c);
     bool report_refusal = report_wanted() && why != REASON_YOUNG && why != REASON_UNALIGNED;
     enum reason proof = why == REASON_NONE || report_refusal ? session_prove(s, c) : why;
     if (proof == REASON_NONE)
@@ -225,7 +253,7 @@ static struct session *begin(struct candidate *c, enum reason *why)
 /* The candidate came to nothing. Is its pair to be asked about less often from now on, or never again? */
 static void refuse(const struct candidate *c, enum reason why)
 {
-    bool for_good = why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_STREAMED;
+    bool for_good = why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_SHARED;
     bool only_not_yet = why == REASON_YOUNG;
     if (!only_not_yet)
         recogniser_refused(c->source, c->destination, for_good);
@@ -316,6 +344,8 @@ bool copy_write_recognised(int fd, const void *buffer, size_t n)
 /* An offset of the program's, which may lie in memory that is not there: sendfile(2) gives EFAULT then. */
 static bool offset_at(const off_t *pointer, off_t *offset)
 {
+    if (settings.filtered)
+        return false;
     struct iovec here = {offset, sizeof *offset}, there = {(void *)pointer, sizeof *offset};
     return KERNEL(SYS_process_vm_readv, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == sizeof *offset;
 }

@@ -7,9 +7,11 @@
 #ifndef LIBOFFLOAD_COPY_H
 #define LIBOFFLOAD_COPY_H
 
+#include "owned.h"
 #include "recogniser.h"
 #include "session.h"
 #include "table.h"
+#include "unseen.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -22,6 +24,8 @@ bool copy_write_recognised(int fd, const void *buffer, size_t n);
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
+void copy_fill_memory(const void *at, size_t n);
+void copy_forbid_lazy(void);
 void copy_close_from(unsigned first, unsigned last);
 
 /* Whether any copy is known to the process. */
@@ -112,14 +116,28 @@ static inline void copy_settle_all(void)
 static inline void copy_memory_changing(const void *at, size_t n)
 {
     if (copy_running())
-        lazy_let_go(at, n);
+        copy_fill_memory(at, n);
 }
 
-/* Tells that `fd` was just opened, or made to mean another file. Returns fd. */
+/* Tells that `fd` was just opened by this process. Returns fd. */
 static inline int copy_opened(int fd)
 {
     if (fd >= 0) {
         recogniser_forget(fd);
+        owned_set(fd, true);
+        copy_look(fd);
+    }
+    return fd;
+}
+
+/* Tells that `fd` was just made to mean what `from` means. Returns fd. */
+static inline int copy_duplicated(int from, int fd)
+{
+    if (fd >= 0) {
+        recogniser_forget(fd);
+        owned_set(fd, owned_holds(from));
+        if (unseen_holds(&streamed, from))
+            unseen_add(&streamed, fd);
         copy_look(fd);
     }
     return fd;
@@ -128,16 +146,18 @@ static inline int copy_opened(int fd)
 /* Tells that the descriptors from `first` to `last` are about to be closed: their copies end and are reported. */
 static inline void copy_closing(int first, int last)
 {
-    if (first == last)
+    if (first == last) {
         recogniser_forget(first);
+        owned_set(first, false);
+    }
     if (copy_watching())
         copy_close_from((unsigned)first, (unsigned)last);
 }
 
-/* Settles and reports every copy: nothing of the process, or of this program, is to run any more. */
-void copy_end_all(void);
-
-/* The process is about to run its last handlers: every copy is settled and reported, and no further one is begun. */
+/*
+ * Nothing more is to be offloaded in this process: it runs its last handlers, becomes another program, or forbids itself
+ * system calls. Every copy is settled and reported, and none is begun any more. A child of vfork() ends nothing.
+ */
 void copy_finish(void);
 
 #endif

@@ -4,12 +4,13 @@
 #include "syscalls.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* A clone costs about as much as writing 64 KiB to the page cache: below that there is nothing to win. */
 #define DEFAULT_MIN_SIZE (64 << 10)
 
-struct settings settings = {.engines = ~0U, .min_size = DEFAULT_MIN_SIZE};
+struct settings settings = {.engines = ~0U, .buffers = BUFFERS_COMPARE, .min_size = DEFAULT_MIN_SIZE};
 
 /* One line: "liboffload: NAME=VALUE: PROBLEM". One write(2), so that lines of several processes do not mix. */
 static void complain(const char *name, const char *value, const char *problem)
@@ -70,8 +71,10 @@ static void read_buffers(const char *value)
         settings.buffers = BUFFERS_LAZY;
     else if (strcmp(value, "compare") == 0)
         settings.buffers = BUFFERS_COMPARE;
-    else if (strcmp(value, "auto") != 0 && *value)
-        complain("OFFLOAD_BUFFERS", value, "none of auto, lazy and compare; auto is used");
+    else if (strcmp(value, "auto") == 0)
+        settings.buffers = BUFFERS_AUTO;
+    else if (*value)
+        complain("OFFLOAD_BUFFERS", value, "none of auto, lazy and compare; compare is used");
 }
 
 static void read_min_size(const char *value)
@@ -80,7 +83,9 @@ static void read_min_size(const char *value)
     const char *digit = value;
     while (*digit >= '0' && *digit <= '9' && size < (off_t)1 << 56)
         size = size * 10 + (*digit++ - '0');
-    if (*digit || digit == value)
+    if (!*value)
+        return;
+    if (*digit)
         complain("OFFLOAD_MIN_SIZE", value, "not a number of bytes; 65536 is used");
     else
         settings.min_size = size;
@@ -113,6 +118,7 @@ static void read_setting(const char *entry)
 
 void settings_read(char *const *environment, bool secure)
 {
+    settings.filtered = KERNEL(SYS_prctl, PR_GET_SECCOMP) != 0;
     if (secure) {
         settings.off = true;
         return;

@@ -14,11 +14,12 @@ struct settings {
     bool off;           /* OFFLOAD=off: every hook goes straight to the original */
     unsigned engines;   /* bit i: the engine at place i of engine_list() may serve */
     enum {
-        BUFFERS_AUTO,
-        BUFFERS_LAZY,    /* wherever it can be done */
-        BUFFERS_COMPARE, /* never lazy */
+        BUFFERS_AUTO,    /* lazy where that pays */
+        BUFFERS_LAZY,    /* lazy wherever it can be done */
+        BUFFERS_COMPARE, /* never lazy: the default */
     } buffers;
     off_t min_size;     /* bytes of source below which a copy is left alone */
+    bool filtered;      /* a seccomp filter was there at the start: only what every program calls is called */
     const char *report; /* the file to append reports to, or NULL */
 };
 

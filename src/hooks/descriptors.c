@@ -3,6 +3,7 @@
 #include "hook.h"
 
 #include "../core/private.h"
+#include "../core/syscalls.h"
 #include "../core/unseen.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ static bool takes_mode(int flags)
 static int opened(const char *path, int fd)
 {
     if (fd >= 0 && copy_running() && strncmp(path, "/proc/", 6) == 0)
-        lazy_forbid();
+        copy_forbid_lazy();
     return copy_opened(fd);
 }
 
@@ -60,6 +61,26 @@ EXPORT int __openat_2(int dir, const char *path, int flags)
     return opened(path, original___openat_2(dir, path, flags));
 }
 
+EXPORT int mkstemp(char *path)
+{
+    return copy_opened(original_mkstemp(path));
+}
+
+EXPORT int mkostemp(char *path, int flags)
+{
+    return copy_opened(original_mkostemp(path, flags));
+}
+
+EXPORT int mkstemps(char *path, int suffix)
+{
+    return copy_opened(original_mkstemps(path, suffix));
+}
+
+EXPORT int mkostemps(char *path, int suffix, int flags)
+{
+    return copy_opened(original_mkostemps(path, suffix, flags));
+}
+
 EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags)
 {
     return copy_opened(original_open_by_handle_at(mount, handle, flags));
@@ -77,6 +98,8 @@ static void closing_range(int first, int last)
     copy_closing(first, last);
     unseen_remove_range(&streamed, first, last);
     unseen_remove_range(&mapped, first, last);
+    for (int fd = first < 0 ? 0 : first; fd <= last && fd < OWNED_RANGE; fd++)
+        owned_set(fd, false);
 }
 
 EXPORT int close(int fd)
@@ -92,10 +115,8 @@ EXPORT int close(int fd)
 /* Closes a range with ours left out. */
 static int close_around(unsigned first, unsigned last, int flags)
 {
-    if (last > INT_MAX)
-        last = INT_MAX;
-    unsigned ours = private_next(first, last);
-    if (first > last || ours > last)
+    unsigned ours = first <= INT_MAX ? private_next(first, last < INT_MAX ? last : INT_MAX) : INT_MAX;
+    if (ours > INT_MAX || !private_is((int)ours))
         return original_close_range(first, last, flags);
     int below = ours > first ? original_close_range(first, ours - 1, flags) : 0;
     return below != 0 || ours == last ? below : close_around(ours + 1, last, flags);
@@ -113,14 +134,14 @@ EXPORT void closefrom(int first)
 {
     int from = first < 0 ? 0 : first;
     closing_range(from, INT_MAX);
-    if (private_next((unsigned)from, INT_MAX) > INT_MAX || close_around((unsigned)from, INT_MAX, 0) != 0)
+    if (private_next((unsigned)from, INT_MAX) > INT_MAX || close_around((unsigned)from, ~0U, 0) != 0)
         original_closefrom(first);
 }
 
 EXPORT int dup(int fd)
 {
     copy_look(fd);
-    return copy_opened(original_dup(fd));
+    return copy_duplicated(fd, original_dup(fd));
 }
 
 EXPORT int dup2(int fd, int as)
@@ -128,14 +149,14 @@ EXPORT int dup2(int fd, int as)
     copy_look(fd);
     if (fd != as)
         closing(as);
-    return copy_opened(original_dup2(fd, as));
+    return copy_duplicated(fd, original_dup2(fd, as));
 }
 
 EXPORT int dup3(int fd, int as, int flags)
 {
     copy_look(fd);
     closing(as);
-    return copy_opened(original_dup3(fd, as, flags));
+    return copy_duplicated(fd, original_dup3(fd, as, flags));
 }
 
 EXPORT int fcntl(int fd, int command, ...)
@@ -148,7 +169,7 @@ EXPORT int fcntl(int fd, int command, ...)
         return original_fcntl(fd, command, argument);
     copy_settle(fd);
     int result = original_fcntl(fd, command, argument);
-    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copy_opened(result) : result;
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copy_duplicated(fd, result) : result;
 }
 
 EXPORT int ioctl(int fd, unsigned long request, ...)
@@ -173,10 +194,23 @@ EXPORT int lockf(int fd, int command, off_t n)
     return original_lockf(fd, command, n);
 }
 
-/* A message with control data may carry descriptors to another process (unix(7), SCM_RIGHTS). */
+/* A message over a local socket may carry descriptors to another process (unix(7), SCM_RIGHTS). */
+static void sending(int fd)
+{
+    int domain = 0;
+    socklen_t length = sizeof domain;
+    if (copy_running() && KERNEL(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
+        copy_settle_all();
+}
+
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    if (copy_running() && message && message->msg_controllen)
-        copy_settle_all();
+    sending(fd);
     return original_sendmsg(fd, message, flags);
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    sending(fd);
+    return original_sendmmsg(fd, messages, count, flags);
 }

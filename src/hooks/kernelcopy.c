@@ -5,7 +5,6 @@
 EXPORT ssize_t sendfile(int out, int in, off_t *from, size_t n)
 {
     copy_look(in);
-    cancellation_point();
     size_t copied = copy_between(out, in, from, n);
     if (copied)
         return (ssize_t)copied;

@@ -61,3 +61,9 @@ EXPORT int mlockall(int flags)
     copy_memory_changing(NULL, SIZE_MAX);
     return original_mlockall(flags);
 }
+
+EXPORT int pkey_mprotect(void *at, size_t n, int protection, int key)
+{
+    copy_memory_changing(at, n);
+    return original_pkey_mprotect(at, n, protection, key);
+}

@@ -22,6 +22,7 @@
 
 struct file_handle;
 struct statx;
+struct mmsghdr;
 
 #define CALL(returns, name, parameters, ...) extern returns(*original_##name) parameters;
 #define HOOK_ONLY(name)

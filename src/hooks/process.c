@@ -3,6 +3,7 @@
 #include "hook.h"
 
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 /*
@@ -18,13 +19,15 @@ void process_handover(void)
     if (!originals_resolved)
         originals_resolve();
     copy_settle_all();
+    owned_forget_all();
 }
 
 void process_ending(void)
 {
     if (!originals_resolved)
         originals_resolve();
-    copy_end_all();
+    if (copy_watching())
+        copy_finish();
 }
 
 #if defined(__x86_64__)
@@ -57,6 +60,20 @@ void process_ending(void)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
 #include "calls.def"
+
+/* A filter on system calls may end the process at the first of ours. */
+EXPORT int prctl(int option, ...)
+{
+    unsigned long a[4];
+    va_list rest;
+    va_start(rest, option);
+    for (int i = 0; i < 4; i++)
+        a[i] = va_arg(rest, unsigned long);
+    va_end(rest);
+    if (option == PR_SET_SECCOMP)
+        copy_finish();
+    return original_prctl(option, a[0], a[1], a[2], a[3]);
+}
 
 /* The handlers of at_quick_exit(3) run after this; what they copy is theirs. */
 EXPORT void quick_exit(int status)
@@ -107,8 +124,8 @@ static void before_system_call(long number, long a, long b)
         copy_closing((int)a, (int)a);
     else if (number == SYS_close_range)
         copy_closing((int)a, (int)b);
-    else if (number == SYS_exit_group)
-        copy_end_all();
+    else if (number == SYS_exit_group || number == SYS_seccomp || number == SYS_prctl)
+        copy_finish();
     else if (!concerns_no_file(number))
         copy_settle_all();
 }
@@ -121,7 +138,7 @@ EXPORT long syscall(long number, ...)
     for (int i = 0; i < 6; i++)
         a[i] = va_arg(rest, long);
     va_end(rest);
-    if (copy_watching())
+    if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
     return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

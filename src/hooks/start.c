@@ -2,6 +2,7 @@
 #include "../core/copy.h"
 #include "../core/report.h"
 #include "../core/settings.h"
+#include "../core/unseen.h"
 #include "originals.h"
 
 #include <sys/auxv.h>
@@ -13,11 +14,13 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     (void)argv;
     originals_resolve();
     settings_read(environment, getauxval(AT_SECURE) != 0);
+    unseen_start();
     report_open();
 }
 
 /* Runs after the program's own exit handlers, and before stdio writes out what it still holds. */
 __attribute__((destructor)) static void finish(void)
 {
-    copy_finish();
+    if (copy_watching())
+        copy_finish();
 }

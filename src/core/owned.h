@@ -1,0 +1,33 @@
+/*
+ * The descriptors whose open file description (open(2)) this process made itself and has to itself: opened by a call
+ * that a hook saw, and not there any more when a child was last started.
+ *
+ * Only such a description is a session's destination. Another process that holds it moves its offset and writes through
+ * it where no hook sees it: a shell that has redirected a program's output, a child that inherited it.
+ */
+#ifndef LIBOFFLOAD_OWNED_H
+#define LIBOFFLOAD_OWNED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* By descriptor number; one beyond the range is no one's own. Written by any thread, a byte at a time. */
+#define OWNED_RANGE 4096
+extern uint8_t owned[OWNED_RANGE];
+
+static inline bool owned_holds(int fd)
+{
+    return (unsigned)fd < OWNED_RANGE && owned[fd];
+}
+
+/* Opened, closed, or made to mean what another number means. */
+static inline void owned_set(int fd, bool own)
+{
+    if ((unsigned)fd < OWNED_RANGE)
+        owned[fd] = own;
+}
+
+/* A child is about to be started, which inherits them all. */
+void owned_forget_all(void);
+
+#endif

@@ -1,0 +1,135 @@
+/* Whether a buffer of the program's holds what the source holds. */
+#include "buffers/compare.h"
+
+#include "files.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SIZE (3 * COMPARE_SCRATCH + 1234)
+#define START ((size_t)777) /* of the buffer's bytes in the file */
+
+static char *pages(size_t n, int protection)
+{
+    char *at = mmap(NULL, n, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(at, MAP_FAILED);
+    return at;
+}
+
+static int source;
+static char *buffer, *scratch;
+
+static void set_up(void)
+{
+    source = file_filled(START + SIZE, 1);
+    buffer = pages(SIZE, PROT_READ | PROT_WRITE);
+    scratch = pages(COMPARE_SCRATCH, PROT_READ | PROT_WRITE);
+    for (size_t i = 0; i < SIZE; i++)
+        buffer[i] = file_byte(START + i, 1);
+}
+
+static enum reason compare(size_t n)
+{
+    return compare_buffer(buffer, n, source, START, scratch);
+}
+
+TestSuite(compare, .init = set_up);
+
+Test(compare, equal)
+{
+    static const size_t lengths[] = {1, 4096, COMPARE_SCRATCH - 1, COMPARE_SCRATCH, COMPARE_SCRATCH + 1, SIZE};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        cr_expect_eq(compare(lengths[i]), REASON_NONE, "%zu bytes", lengths[i]);
+    cr_expect_eq(lseek(source, 0, SEEK_CUR), 0, "the source's offset has moved");
+}
+
+Test(compare, each_place_counts)
+{
+    static const size_t places[] = {0, 1, 4095, 4096, COMPARE_SCRATCH - 1, COMPARE_SCRATCH, SIZE - 2, SIZE - 1};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        buffer[places[i]] ^= 1;
+        cr_expect_eq(compare(SIZE), REASON_CHANGED_BYTES, "byte %zu", places[i]);
+        buffer[places[i]] ^= 1;
+    }
+    buffer[1000] ^= 1;
+    cr_expect_eq(compare(1000), REASON_NONE, "a byte behind the end does not count");
+}
+
+Test(compare, an_offset_further_is_other_bytes)
+{
+    cr_expect_eq(compare_buffer(buffer, SIZE - 1, source, START + 1, scratch), REASON_CHANGED_BYTES);
+}
+
+Test(compare, a_source_that_ends_before)
+{
+    cr_assert_eq(ftruncate(source, START + SIZE - 1), 0);
+    cr_expect_eq(compare(SIZE), REASON_CHANGED_BYTES);
+    cr_expect_eq(compare(SIZE - 1), REASON_NONE);
+    cr_assert_eq(ftruncate(source, 0), 0);
+    cr_expect_eq(compare(1), REASON_CHANGED_BYTES);
+}
+
+Test(compare, what_an_earlier_comparison_left_is_no_proof)
+{
+    cr_expect_eq(compare(1000), REASON_NONE);
+    cr_assert_eq(ftruncate(source, START + 999), 0);
+    cr_expect_eq(compare(1000), REASON_CHANGED_BYTES);
+}
+
+Test(compare, a_source_that_cannot_be_read)
+{
+    cr_expect_eq(compare_buffer(buffer, 10, -1, 0, scratch), REASON_CHANGED_BYTES);
+}
+
+/* Each of these would end the test by a signal if the bytes were loaded. */
+
+Test(compare, a_buffer_that_may_not_be_read)
+{
+    cr_assert_eq(mprotect(buffer, SIZE, PROT_NONE), 0);
+    cr_expect_eq(compare(SIZE), REASON_BUFFER_GONE);
+    cr_expect_eq(compare(1), REASON_BUFFER_GONE);
+}
+
+Test(compare, one_page_in_the_middle)
+{
+    cr_assert_eq(mprotect(buffer + 5 * 4096, 4096, PROT_NONE), 0);
+    cr_expect_eq(compare(5 * 4096), REASON_NONE);
+    cr_expect_eq(compare(5 * 4096 + 1), REASON_BUFFER_GONE);
+}
+
+Test(compare, the_last_page_of_a_later_part)
+{
+    size_t last = SIZE / 4096 * 4096;
+    cr_assert_eq(mprotect(buffer + last, 4096, PROT_NONE), 0);
+    cr_expect_eq(compare(SIZE), REASON_BUFFER_GONE);
+    cr_expect_eq(compare(last), REASON_NONE);
+}
+
+Test(compare, no_memory_at_all)
+{
+    cr_assert_eq(munmap(buffer, SIZE), 0);
+    cr_expect_eq(compare(SIZE), REASON_BUFFER_GONE);
+    cr_expect_eq(compare_buffer(NULL, 100, source, START, scratch), REASON_BUFFER_GONE);
+    cr_expect_eq(compare_buffer((char *)UINTPTR_MAX - 10000, 100, source, START, scratch), REASON_BUFFER_GONE);
+}
+
+Test(compare, a_mapping_beyond_the_end_of_its_file)
+{
+    int file = file_filled(4096, 2);
+    char *mapping = mmap(NULL, 3 * 4096, PROT_READ, MAP_SHARED, file, 0);
+    cr_assert_neq(mapping, MAP_FAILED);
+    cr_expect_eq(compare_buffer(mapping + 4096, 4096, source, 0, scratch), REASON_BUFFER_GONE);
+    cr_expect_eq(compare_buffer(mapping, 4096, source, 0, scratch), REASON_CHANGED_BYTES);
+    cr_expect_eq(compare_buffer(mapping, 4096, file, 0, scratch), REASON_NONE);
+}
+
+Test(compare, memory_that_may_only_be_read)
+{
+    cr_assert_eq(mprotect(buffer, SIZE, PROT_READ), 0);
+    cr_expect_eq(compare(SIZE), REASON_NONE);
+}

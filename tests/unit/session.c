@@ -1,0 +1,518 @@
+/* A copy in progress, on a file system that shares extents. */
+#include "core/session.h"
+#include "core/settings.h"
+
+#include "files.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BLOCK ((size_t)64 << 10)
+#define SIZE ((size_t)1 << 20)
+#define LARGE ((size_t)24 << 20) /* more than one window */
+
+static char buffer[SIZE];
+static struct session s;
+static struct candidate c;
+
+static bool shares_extents(void)
+{
+    int from = file_filled(BLOCK, 1), to = file_new();
+    bool shares = ioctl(to, FICLONE, from) == 0;
+    close(from);
+    close(to);
+    return shares;
+}
+
+static void set_up(void)
+{
+    if (!shares_extents())
+        cr_skip_test("the file system of TMPDIR cannot share extents");
+    settings.buffers = BUFFERS_COMPARE;
+}
+
+TestSuite(session, .init = set_up, .timeout = 60);
+
+/* As the recogniser leaves it at the first write of n bytes, which were read from the source's start. */
+static void candidate_for(int source, int destination, size_t n)
+{
+    c = (struct candidate){.source = source, .destination = destination, .buffer = buffer, .n = n};
+    c.to = lseek(destination, 0, SEEK_CUR);
+    cr_assert_eq(pread(source, buffer, n, 0), (ssize_t)n);
+    cr_assert(guard_look(source, &c.source_state));
+    cr_assert(guard_look(destination, &c.destination_state));
+    memset(&s, 0, sizeof s);
+}
+
+static void begin(size_t size)
+{
+    int source = file_filled(size, 1), destination = file_new();
+    /* Old enough for any file system's stamps. */
+    file_tick();
+    candidate_for(source, destination, BLOCK);
+    cr_assert_eq(session_fits(&s, &c), REASON_NONE);
+    cr_assert_eq(session_prove(&s, &c), REASON_NONE);
+    session_start(&s, &c);
+    cr_assert_eq(sessions_running, 1);
+}
+
+/* Writes the n bytes of the source that stand at the mark. */
+static bool copy_on(size_t n)
+{
+    cr_assert_eq(pread(c.source, buffer, n, s.mark), (ssize_t)n);
+    return session_write(&s, buffer, n);
+}
+
+static void expect_settled(enum reason why)
+{
+    cr_expect_not(s.running);
+    cr_expect_eq(sessions_running, 0);
+    cr_expect_eq(s.tally.reason, why, "%s", reason_words(s.tally.reason));
+    cr_expect_null(s.scratch);
+}
+
+static off_t offset(int fd)
+{
+    return lseek(fd, 0, SEEK_CUR);
+}
+
+Test(session, one_write_has_the_whole_file_cloned)
+{
+    begin(SIZE);
+    cr_assert(copy_on(BLOCK));
+    cr_expect_eq(s.mark, BLOCK);
+    cr_expect_eq(s.frontier, SIZE);
+    cr_expect_eq(offset(c.destination), BLOCK);
+    cr_expect_eq(offset(c.source), 0);
+    cr_expect_eq(file_size(c.destination), SIZE);
+    cr_expect(files_equal(c.source, c.destination, SIZE));
+}
+
+Test(session, a_whole_copy_writes_nothing)
+{
+    begin(SIZE + 1234);
+    for (size_t done = 0; done < SIZE; done += BLOCK)
+        cr_assert(copy_on(BLOCK));
+    cr_assert(copy_on(1234));
+    cr_expect_eq(s.tally.offloaded, SIZE + 1234);
+    cr_expect_eq(s.tally.writes_elided, SIZE / BLOCK + 1);
+    cr_expect_str_eq(s.tally.engine, "clone");
+    session_settle(&s, REASON_UNFINISHED);
+    expect_settled(REASON_UNFINISHED);
+    cr_expect_eq(file_size(c.destination), SIZE + 1234);
+    cr_expect(files_equal(c.source, c.destination, SIZE + 1234));
+}
+
+Test(session, windows_grow_until_the_file_is_there)
+{
+    begin(LARGE);
+    cr_assert(copy_on(BLOCK));
+    cr_expect_gt(s.frontier, s.mark);
+    for (size_t done = BLOCK; done < LARGE; done += SIZE / 2)
+        cr_assert(copy_on(LARGE - done < SIZE / 2 ? LARGE - done : SIZE / 2));
+    cr_expect_eq(s.mark, LARGE);
+    cr_expect_eq(s.frontier, LARGE);
+    cr_expect(files_equal(c.source, c.destination, LARGE));
+}
+
+Test(session, settling_half_way_cuts_back_to_what_was_written)
+{
+    begin(SIZE);
+    cr_assert(copy_on(3000));
+    session_settle(&s, REASON_DESTINATION_USED);
+    expect_settled(REASON_DESTINATION_USED);
+    cr_expect_eq(file_size(c.destination), 3000);
+    cr_expect(files_equal(c.source, c.destination, 3000));
+    cr_expect_eq(offset(c.destination), 3000);
+    session_settle(&s, REASON_MOVED);
+    expect_settled(REASON_DESTINATION_USED);
+}
+
+Test(session, after_each_cut_it_holds_back_longer)
+{
+    uint64_t before = 0;
+    for (unsigned cuts = 1; cuts <= 3; cuts++) {
+        begin(SIZE);
+        s.cuts = cuts - 1;
+        cr_assert(copy_on(BLOCK));
+        session_settle(&s, REASON_DESTINATION_USED);
+        cr_expect_eq(s.cuts, cuts);
+        cr_expect_gt(s.hold, before);
+        before = s.hold;
+    }
+}
+
+Test(session, the_time_of_modification_is_that_of_the_last_write)
+{
+    begin(SIZE);
+    for (size_t done = 0; done < SIZE; done += BLOCK)
+        cr_assert(copy_on(BLOCK));
+    struct stat cloned, settled;
+    fstat(c.destination, &cloned);
+    file_tick();
+    session_settle(&s, REASON_UNFINISHED);
+    fstat(c.destination, &settled);
+    cr_expect(settled.st_mtim.tv_sec > cloned.st_mtim.tv_sec || settled.st_mtim.tv_nsec != cloned.st_mtim.tv_nsec);
+    cr_expect_eq(settled.st_size, SIZE);
+}
+
+Test(session, other_bytes_settle_it_and_are_the_programs_to_write)
+{
+    begin(SIZE);
+    cr_assert(copy_on(BLOCK));
+    cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
+    buffer[BLOCK - 1] ^= 1;
+    cr_expect_not(session_write(&s, buffer, BLOCK));
+    expect_settled(REASON_CHANGED_BYTES);
+    cr_expect_eq(file_size(c.destination), BLOCK);
+    cr_expect_eq(offset(c.destination), BLOCK, "a refused write must not move the offset");
+}
+
+Test(session, a_first_write_of_other_bytes_proves_nothing)
+{
+    int source = file_filled(SIZE, 1), destination = file_new();
+    file_tick();
+    candidate_for(source, destination, BLOCK);
+    buffer[0] ^= 1;
+    cr_assert_eq(session_fits(&s, &c), REASON_NONE);
+    cr_expect_eq(session_prove(&s, &c), REASON_CHANGED_BYTES);
+    cr_expect_null(s.scratch);
+    cr_expect_eq(file_size(destination), 0);
+}
+
+Test(session, a_buffer_that_is_gone)
+{
+    begin(SIZE);
+    cr_assert(copy_on(BLOCK));
+    cr_expect_not(session_write(&s, NULL, BLOCK));
+    expect_settled(REASON_BUFFER_GONE);
+}
+
+static void change_and_expect(void (*change)(int fd), bool of_source, enum reason why, off_t size)
+{
+    begin(SIZE);
+    cr_assert(copy_on(BLOCK));
+    file_tick();
+    cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
+    change(of_source ? c.source : c.destination);
+    cr_expect_not(session_write(&s, buffer, BLOCK));
+    expect_settled(why);
+    cr_expect_eq(file_size(c.destination), size);
+    cr_expect_eq(offset(c.destination), BLOCK);
+}
+
+static void write_behind(int fd)
+{
+    cr_assert_eq(pwrite(fd, "changed", 7, (off_t)SIZE / 2), 7);
+}
+
+static void write_behind_and_hide(int fd)
+{
+    struct stat st;
+    fstat(fd, &st);
+    write_behind(fd);
+    cr_assert_eq(futimens(fd, (struct timespec[2]){st.st_atim, st.st_mtim}), 0);
+}
+
+static void grow(int fd)
+{
+    cr_assert_eq(ftruncate(fd, (off_t)SIZE + 1), 0);
+}
+
+static void shrink(int fd)
+{
+    cr_assert_eq(ftruncate(fd, (off_t)SIZE / 2), 0);
+}
+
+Test(session, a_source_that_was_written_to)
+{
+    change_and_expect(write_behind, true, REASON_SOURCE_CHANGED, BLOCK);
+}
+
+Test(session, a_source_that_was_written_to_with_its_time_put_back)
+{
+    change_and_expect(write_behind_and_hide, true, REASON_SOURCE_CHANGED, BLOCK);
+}
+
+Test(session, a_source_that_grew)
+{
+    change_and_expect(grow, true, REASON_SOURCE_CHANGED, BLOCK);
+}
+
+Test(session, a_source_that_shrank)
+{
+    change_and_expect(shrink, true, REASON_SOURCE_CHANGED, BLOCK);
+}
+
+/* What others have put into the destination must not be cut off. */
+
+Test(session, a_destination_that_was_written_to)
+{
+    change_and_expect(write_behind, false, REASON_DESTINATION_CHANGED, SIZE);
+    char bytes[7];
+    cr_assert_eq(pread(c.destination, bytes, 7, (off_t)SIZE / 2), 7);
+    cr_expect_eq(memcmp(bytes, "changed", 7), 0);
+}
+
+Test(session, a_destination_that_was_written_to_with_its_time_put_back)
+{
+    change_and_expect(write_behind_and_hide, false, REASON_DESTINATION_CHANGED, SIZE);
+}
+
+Test(session, a_destination_that_grew)
+{
+    change_and_expect(grow, false, REASON_DESTINATION_CHANGED, SIZE + 1);
+}
+
+Test(session, a_destination_that_shrank)
+{
+    change_and_expect(shrink, false, REASON_DESTINATION_CHANGED, SIZE / 2);
+}
+
+Test(session, a_change_of_the_destination_in_the_same_tick_is_seen)
+{
+    for (int i = 0; i < 20; i++) {
+        begin(SIZE);
+        cr_assert(copy_on(BLOCK));
+        cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
+        write_behind(c.destination);
+        cr_expect_not(session_write(&s, buffer, BLOCK));
+        expect_settled(REASON_DESTINATION_CHANGED);
+        close(c.source);
+        close(c.destination);
+    }
+}
+
+Test(session, a_write_position_that_was_moved)
+{
+    begin(SIZE);
+    cr_assert(copy_on(BLOCK));
+    cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
+    cr_assert_eq(lseek(c.destination, 100, SEEK_SET), 100);
+    cr_expect_not(session_write(&s, buffer, BLOCK));
+    expect_settled(REASON_MOVED);
+    cr_expect_eq(offset(c.destination), 100);
+    cr_expect_eq(file_size(c.destination), BLOCK);
+}
+
+Test(session, bytes_beyond_the_end_of_the_source)
+{
+    begin(SIZE);
+    cr_assert(copy_on(SIZE));
+    cr_expect_not(session_write(&s, "more", 4));
+    expect_settled(REASON_SOURCE_ENDED);
+    cr_expect_eq(file_size(c.destination), SIZE);
+}
+
+/* ---- what does not fit ---- */
+
+static enum reason fits(int source, int destination)
+{
+    candidate_for(source, destination, BLOCK);
+    return session_fits(&s, &c);
+}
+
+Test(session, destinations_that_do_not_fit)
+{
+    int source = file_filled(SIZE, 1), full = file_filled(SIZE, 2), appending = file_new();
+    file_tick();
+    cr_expect_eq(fits(source, full), REASON_OVERWRITES);
+    cr_expect_eq(fcntl(appending, F_SETFL, O_APPEND), 0);
+    cr_expect_eq(fits(source, appending), REASON_APPENDS);
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", full);
+    int reading = open(path, O_RDONLY);
+    cr_assert_geq(reading, 0);
+    cr_expect_eq(fits(source, reading), REASON_NOT_WRITABLE);
+    int shifted = file_filled(512, 3);
+    lseek(shifted, 0, SEEK_END);
+    cr_expect_eq(fits(source, shifted), REASON_SHIFTED);
+}
+
+Test(session, a_destination_that_ends_on_a_block_fits_behind_it)
+{
+    int source = file_filled(SIZE, 1), destination = file_filled(BLOCK, 2);
+    lseek(destination, 0, SEEK_END);
+    file_tick();
+    candidate_for(source, destination, BLOCK);
+    cr_assert_eq(session_fits(&s, &c), REASON_NONE);
+    cr_expect_eq(s.shift, BLOCK);
+    cr_assert_eq(session_prove(&s, &c), REASON_NONE);
+    session_start(&s, &c);
+    cr_assert(session_write(&s, buffer, BLOCK));
+    cr_expect_eq(file_size(destination), SIZE + BLOCK);
+    session_settle(&s, REASON_UNFINISHED);
+    cr_expect_eq(file_size(destination), 2 * BLOCK);
+    char byte;
+    cr_assert_eq(pread(destination, &byte, 1, BLOCK + 5), 1);
+    cr_expect_eq(byte, file_byte(5, 1));
+}
+
+Test(session, a_young_source_waits_where_stamps_are_coarse)
+{
+    int source = file_filled(SIZE, 1), destination = file_new();
+    cr_assert_eq(pwrite(source, "x", 1, 0), 1);
+    struct timespec far[2] = {{.tv_nsec = UTIME_OMIT}, {4000000000, 1}};
+    cr_assert_eq(futimens(source, far), 0);
+    enum reason why = fits(source, destination);
+    cr_expect_eq(why, s.fine_stamps ? REASON_NONE : REASON_YOUNG);
+}
+
+Test(session, no_engine_is_allowed)
+{
+    settings.engines = 0;
+    int source = file_filled(SIZE, 1), destination = file_new();
+    cr_expect_eq(fits(source, destination), REASON_NO_ENGINE);
+}
+
+/* ---- limits ---- */
+
+Test(session, a_file_size_limit_is_met_by_the_program)
+{
+    struct rlimit limit = {SIZE / 2, RLIM_INFINITY};
+    begin(SIZE);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_LIMITED);
+    cr_expect_eq(file_size(c.destination), 0);
+}
+
+Test(session, a_file_size_limit_that_is_not_met)
+{
+    struct rlimit limit = {SIZE, RLIM_INFINITY};
+    begin(SIZE);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    cr_expect(copy_on(BLOCK));
+}
+
+Test(session, a_copy_for_which_there_is_no_room)
+{
+    int source = file_filled(SIZE, 1), destination = file_new();
+    /* A hole takes no space, and a plain copy of it would. */
+    if (ftruncate(source, (off_t)1 << 50) < 0)
+        cr_skip_test("the file system has no files so large");
+    file_tick();
+    candidate_for(source, destination, BLOCK);
+    cr_assert_eq(session_fits(&s, &c), REASON_NONE);
+    cr_assert_eq(session_prove(&s, &c), REASON_NONE);
+    session_start(&s, &c);
+    cr_expect_not(session_write(&s, buffer, BLOCK));
+    expect_settled(REASON_SPACE);
+    cr_expect_eq(file_size(destination), 0);
+}
+
+/* ---- engines that do not do as they say ---- */
+
+static const struct engine *real;
+static int64_t result;
+static off_t short_by;
+
+static enum reason never_refuses(const struct file_pair *pair)
+{
+    (void)pair;
+    return REASON_NONE;
+}
+
+static unsigned real_granule(const struct file_pair *pair)
+{
+    return real->granule(pair);
+}
+
+static int64_t odd_copy(const struct file_pair *pair, off_t from, off_t to, size_t n)
+{
+    int64_t copied = real->copy(pair, from, to, n);
+    cr_assert_eq(copied, (int64_t)n);
+    if (short_by)
+        cr_assert_eq(ftruncate(pair->destination, to + (off_t)n - short_by), 0);
+    return result ? result : copied;
+}
+
+static const struct engine odd = {"odd", never_refuses, odd_copy, real_granule, .freezes_source = true};
+
+static void begin_odd(void)
+{
+    begin(SIZE);
+    real = s.engine;
+    s.engine = &odd;
+}
+
+Test(session, a_clone_that_is_shorter_than_it_says)
+{
+    begin_odd();
+    short_by = 4096;
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_ENGINE_FAILED);
+    cr_expect_eq(file_size(c.destination), 0, "what came of it was left in the file");
+}
+
+Test(session, a_clone_that_fails_and_leaves_bytes)
+{
+    begin_odd();
+    result = -5;
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_ENGINE_FAILED);
+    cr_expect_eq(file_size(c.destination), 0);
+}
+
+Test(session, a_clone_that_says_nothing_was_done)
+{
+    begin_odd();
+    short_by = SIZE;
+    result = -95;
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_ENGINE_FAILED);
+    cr_expect_eq(file_size(c.destination), 0);
+    cr_expect_eq(offset(c.destination), 0);
+}
+
+/* ---- a copy that the kernel is asked for ---- */
+
+Test(session, a_copy_by_the_kernel_moves_the_destinations_offset)
+{
+    begin(SIZE);
+    cr_assert_eq(session_copy(&s, 0, BLOCK), BLOCK);
+    cr_expect_eq(offset(c.destination), BLOCK);
+    cr_expect_eq(offset(c.source), 0, "the source's is the caller's to move");
+    cr_assert_eq(session_copy(&s, BLOCK, 2 * SIZE), SIZE - BLOCK);
+    cr_expect_eq(s.mark, SIZE);
+    cr_expect_eq(session_copy(&s, SIZE, 10), 0, "nothing is left");
+    cr_expect(files_equal(c.source, c.destination, SIZE));
+}
+
+Test(session, a_copy_by_the_kernel_from_another_place)
+{
+    begin(SIZE);
+    cr_assert_eq(session_copy(&s, 0, BLOCK), BLOCK);
+    cr_expect_eq(session_copy(&s, BLOCK + 1, BLOCK), 0);
+    expect_settled(REASON_MOVED);
+    cr_expect_eq(file_size(c.destination), BLOCK);
+}
+
+Test(session, a_copy_by_the_kernel_of_a_source_that_was_changed)
+{
+    begin(SIZE);
+    cr_assert_eq(session_copy(&s, 0, BLOCK), BLOCK);
+    file_tick();
+    write_behind(c.source);
+    cr_expect_eq(session_copy(&s, BLOCK, BLOCK), 0);
+    expect_settled(REASON_SOURCE_CHANGED);
+    cr_expect_eq(file_size(c.destination), BLOCK);
+}
+
+Test(session, a_read_is_left_to_the_program_where_buffers_are_compared)
+{
+    begin(SIZE);
+    cr_expect_eq(session_read(&s, buffer, BLOCK), 0);
+    cr_expect_eq(s.lazy.refused, REASON_LAZY_OFF);
+    cr_expect_eq(offset(c.source), 0);
+}
