@@ -397,8 +397,7 @@ static bool alone(void)
 static bool serve_one(struct filler *f)
 {
     struct uffd_msg message;
-    if (KERNEL(SYS_read, f->uffd, &message, sizeof message) != sizeof message ||
-        message.event != UFFD_EVENT_PAGEFAULT)
+    if (KERNEL(SYS_read, f->uffd, &message, sizeof message) != sizeof message || message.event != UFFD_EVENT_PAGEFAULT)
         return true;
     uintptr_t page = message.arg.pagefault.address & ~(PAGE_BYTES - 1);
     if (page == (uintptr_t)f->doorbell)
@@ -431,8 +430,8 @@ static void thread_main(struct filler *f)
 
 /* ---- its starting and ending, by a thread of the program ---- */
 
-#define THREAD_FLAGS                                                                                                   \
-    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID |         \
+#define THREAD_FLAGS                                                                                           \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID | \
      CLONE_PARENT_SETTID)
 
 /* clone(2) with a stack that holds the argument and the function; the thread ends when the function returns. */
@@ -457,8 +456,8 @@ static long start_thread(void (*function)(struct filler *), struct filler *f)
                      "syscall\n"
                      "1:"
                      : "=a"(result)
-                     : "a"(SYS_clone), "D"(THREAD_FLAGS), "S"(stack), "d"(&f->thread), "r"(r10), "r"(r8),
-                       [exit] "i"(SYS_exit)
+                     : "a"(SYS_clone), "D"(THREAD_FLAGS), "S"(stack), "d"(&f->thread), "r"(r10),
+                       "r"(r8), [exit] "i"(SYS_exit)
                      : "rcx", "r11", "memory");
     return result;
 #elif defined(__aarch64__)

@@ -291,8 +291,8 @@ bool lazy_untouched(struct lazy_copy *copy, const void *buffer, size_t n, off_t 
     lock_take(&gate);
     const struct region *r = region_with(pages.start);
     off_t there = from + (off_t)(pages.start - (uintptr_t)buffer);
-    bool ours = r && pages.end <= r->split && r->feed == copy->feed &&
-                r->from + (off_t)(pages.start - r->start) == there;
+    bool ours =
+        r && pages.end <= r->split && r->feed == copy->feed && r->from + (off_t)(pages.start - r->start) == there;
     bool untouched = ours && one_category(pages.start, pages.end);
     lock_give(&gate);
     if (untouched) {

@@ -32,7 +32,8 @@ struct lazy_copy {
  * Makes a copy lazy: source and destination are the program's descriptors, `state` the source's, `shift` as in a session.
  * REASON_NONE, or why it cannot be; then nothing has changed.
  */
-enum reason lazy_begin(struct lazy_copy *copy, int source, int destination, off_t shift, const struct file_state *state);
+enum reason lazy_begin(struct lazy_copy *copy, int source, int destination, off_t shift,
+                       const struct file_state *state);
 
 /* Whether a read of n bytes into the buffer is large enough to be lazy. Looks at the numbers only. */
 bool lazy_pays(const void *buffer, size_t n);

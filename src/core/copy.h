@@ -63,7 +63,8 @@ static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
  */
 static inline bool copy_write(int fd, const void *buffer, size_t n)
 {
-    return (copy_watching() || (recogniser_noted(buffer) && !recogniser_is_irregular(fd))) && copy_write_recognised(fd, buffer, n);
+    return (copy_watching() || (recogniser_noted(buffer) && !recogniser_is_irregular(fd))) &&
+           copy_write_recognised(fd, buffer, n);
 }
 
 /* Tells that the program's own write to `fd` gave n bytes, or failed. Returns n. */

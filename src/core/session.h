@@ -38,7 +38,7 @@ struct tally {
 struct session {
     int lock; /* a futex, see table.c */
     int running;
-    struct file_pair pair; /* the program's descriptors, checked against the states below at each decision */
+    struct file_pair pair;    /* the program's descriptors, checked against the states below at each decision */
     struct file_state source; /* as it was before anything was copied */
     struct file_state left;   /* the destination as we left it */
     const struct engine *engine;
@@ -48,13 +48,13 @@ struct session {
     off_t read_at;  /* where the source's descriptor stands if nobody but lazy reads moved it */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
-    bool direct;    /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
-    bool untouched; /* no write was dropped since the destination's times were last set */
+    bool direct;      /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
+    bool untouched;   /* no write was dropped since the destination's times were last set */
     uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
-    uint64_t hold;  /* the session may begin again when tally.written has reached this */
-    unsigned cuts;  /* how often it was settled with its frontier ahead */
-    void *scratch;  /* COMPARE_SCRATCH bytes while running, else NULL */
-    char *names;    /* two paths of SESSION_PATH bytes, source and destination, if there is a report; else NULL */
+    uint64_t hold;    /* the session may begin again when tally.written has reached this */
+    unsigned cuts;    /* how often it was settled with its frontier ahead */
+    void *scratch;    /* COMPARE_SCRATCH bytes while running, else NULL */
+    char *names;      /* two paths of SESSION_PATH bytes, source and destination, if there is a report; else NULL */
     struct lazy_copy lazy;
     struct tally tally;
 };

@@ -11,8 +11,8 @@
  * lazy_forbid() may turn to BUFFERS_COMPARE.
  */
 struct settings {
-    bool off;           /* OFFLOAD=off: every hook goes straight to the original */
-    unsigned engines;   /* bit i: the engine at place i of engine_list() may serve */
+    bool off;         /* OFFLOAD=off: every hook goes straight to the original */
+    unsigned engines; /* bit i: the engine at place i of engine_list() may serve */
     enum {
         BUFFERS_AUTO,    /* lazy where that pays */
         BUFFERS_LAZY,    /* lazy wherever it can be done */

@@ -35,10 +35,7 @@ static inline long kernel_call(long number, long a, long b, long c, long d, long
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 #else
@@ -47,7 +44,7 @@ static inline long kernel_call(long number, long a, long b, long c, long d, long
 
 _Static_assert(sizeof(long) == 8 && sizeof(void *) == 8, "offsets and pointers travel in a long");
 
-#define KERNEL_PADDED(number, a, b, c, d, e, f, ...)                                                                   \
+#define KERNEL_PADDED(number, a, b, c, d, e, f, ...) \
     kernel_call((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* KERNEL(SYS_lseek, fd, 0, SEEK_CUR): a system call with up to six arguments, each an integer or a pointer. */

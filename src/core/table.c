@@ -25,7 +25,7 @@ unsigned table_taken;
 #define LOAD(from) __atomic_load_n(&(from), __ATOMIC_SEQ_CST)
 #define STORE(to, value) __atomic_store_n(&(to), (value), __ATOMIC_SEQ_CST)
 #define ADD(to, value) __atomic_add_fetch(&(to), (value), __ATOMIC_SEQ_CST)
-#define EXCHANGE_IF(at, was, value)                                                                                    \
+#define EXCHANGE_IF(at, was, value) \
     __atomic_compare_exchange_n(&(at), &(was), (value), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 static void make_table(void)
@@ -194,12 +194,11 @@ void table_count_written(int destination, size_t n)
 
 static bool concerns(const struct session *s, const struct file_state *file, bool or_source)
 {
-    return LOAD(s->running) &&
-           (guard_same_file(&s->left, file) || (or_source && guard_same_file(&s->source, file)));
+    return LOAD(s->running) && (guard_same_file(&s->left, file) || (or_source && guard_same_file(&s->source, file)));
 }
 
-void table_each_of_file(const struct file_state *file, bool or_source,
-                        void (*visit)(struct session *, const void *), const void *what)
+void table_each_of_file(const struct file_state *file, bool or_source, void (*visit)(struct session *, const void *),
+                        const void *what)
 {
     unsigned used = LOAD(table->used);
     for (unsigned i = 0; i < used; i++) {

@@ -46,9 +46,8 @@ static bool has_quota_groups(int fd)
 static enum reason refuses(const struct file_pair *pair)
 {
     /* Subvolumes of one Btrfs have device numbers of their own; whether they are of one the kernel says (EXDEV). */
-    bool may_be_one =
-        pair->source_device == pair->destination_device ||
-        (pair->source_fs == BTRFS_SUPER_MAGIC && pair->destination_fs == BTRFS_SUPER_MAGIC);
+    bool may_be_one = pair->source_device == pair->destination_device ||
+                      (pair->source_fs == BTRFS_SUPER_MAGIC && pair->destination_fs == BTRFS_SUPER_MAGIC);
     if (!may_be_one)
         return REASON_OTHER_FS;
     enum reason quirk = quirk_refuses("clone", pair->destination_fs, pair->kernel);

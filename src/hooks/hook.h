@@ -29,8 +29,7 @@
  */
 #define CALL(returns, name, parameters, before)
 #define HOOK_ONLY(name)
-#define TWIN(twin, name)                                                                                               \
-    __asm__(".globl " #twin "\n\t.type " #twin ", %function\n\t.set " #twin ", " #name "\n");
+#define TWIN(twin, name) __asm__(".globl " #twin "\n\t.type " #twin ", %function\n\t.set " #twin ", " #name "\n");
 #define HANDOVER(name)
 #define ENDING(name) HANDOVER(name)
 #include "calls.def"

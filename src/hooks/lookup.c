@@ -10,16 +10,16 @@
 /* The tables of one loaded object (System V gABI, chapter 5; the GNU hash section as glibc's dl-lookup.c reads it). */
 struct object {
     ElfW(Addr) base;
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *strings;
-    const ElfW(Half) *versions; /* or NULL: no symbol has one */
-    const uint32_t *hash;       /* number of buckets, first hashed symbol, bloom words, bloom shift */
+    const ElfW(Half) * versions; /* or NULL: no symbol has one */
+    const uint32_t *hash;        /* number of buckets, first hashed symbol, bloom words, bloom shift */
 };
 
 #define HIDDEN_VERSION 0x8000
 
 /* glibc has turned the table's offsets into addresses, except where the section is read-only (the vDSO). */
-static const void *table_at(const struct link_map *map, const ElfW(Dyn) *entry)
+static const void *table_at(const struct link_map *map, const ElfW(Dyn) * entry)
 {
     ElfW(Addr) at = entry->d_un.d_ptr;
     return (const void *)(at < map->l_addr ? at + map->l_addr : at);
@@ -64,7 +64,7 @@ static bool is_default(const struct object *object, uint32_t symbol, const char 
 }
 
 /* The symbol's entry in the object, or NULL. */
-static const ElfW(Sym) *symbol_in(const struct object *object, const char *name, uint32_t hash)
+static const ElfW(Sym) * symbol_in(const struct object *object, const char *name, uint32_t hash)
 {
     if (!may_hold(object, hash))
         return NULL;

@@ -28,13 +28,13 @@ static long missing(void)
 /* Until the constructor has run, each original is a function of its own that does what calls.def says under `before`. */
 #define SYSTEM(number, ...) early_result(KERNEL(SYS_##number, __VA_ARGS__))
 /* Every libc since 2.28 has those that are LATE; the trap is there so that one without ends here, not in a loop. */
-#define LATE(name, ...)                                                                                                \
+#define LATE(name, ...) \
     (originals_resolve(), original_##name == early_##name ? __builtin_trap() : (void)0, original_##name(__VA_ARGS__))
-#define CALL(returns, name, parameters, before)                                                                        \
-    static returns early_##name parameters                                                                             \
-    {                                                                                                                  \
-        return (returns)(before);                                                                                      \
-    }                                                                                                                  \
+#define CALL(returns, name, parameters, before) \
+    static returns early_##name parameters      \
+    {                                           \
+        return (returns)(before);               \
+    }                                           \
     returns(*original_##name) parameters = early_##name;
 #define HOOK_ONLY(name)
 #define TWIN(twin, name)

@@ -6,17 +6,19 @@ need_root
 
 acts=$build/tests/lazy/acts
 # Far beyond what any of them takes, also on a busy machine.
-limit=8
+limit=5
 
 # The acts that change their source have one of their own, afresh for each run.
-prepare() {
+own_source() {
     rm -f ../changed
     cp --reflink=never ../source ../changing
     sync ../changing
 }
+prepare=own_source
 
 act() { # NAME OFFSET
     both "$acts" "$1" "$2"
+    [ "$(cat "$scratch/plain.status")" -ne 99 ] || fail "the test itself is wrong: $(cat "$scratch/plain.out")"
 }
 
 # The library cannot see these, so the copy may end longer than the program's progress; its process ends, and what it

@@ -79,8 +79,8 @@ static struct map read_map(const char *path)
 /* An extent whose place is not told, or that holds no data yet, can be nobody's witness. */
 static int has_place(const struct fiemap_extent *extent)
 {
-    uint32_t none = FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_DATA_INLINE |
-                    FIEMAP_EXTENT_UNWRITTEN;
+    uint32_t none =
+        FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_UNWRITTEN;
 
     return !(extent->fe_flags & none);
 }

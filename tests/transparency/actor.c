@@ -52,8 +52,7 @@ static void perform_one(const struct op *op, unsigned index)
 void perform(unsigned from, unsigned to)
 {
     unsigned outer = current_op;
-    for (unsigned i = from; i < to && i < world.program.count;
-         i += 1u + world.program.ops[i].group) {
+    for (unsigned i = from; i < to && i < world.program.count; i += 1u + world.program.ops[i].group) {
         if (shared->skip[i])
             continue;
         current_op = i;

@@ -113,8 +113,7 @@ void perform_map(const struct op *op)
     map->size = (size_t)op->a[2];
     map->writable = op->a[4] != 0;
     errno = ERRNO_MARK;
-    map->at = mmap(NULL, map->size, rights, op->a[3] ? MAP_SHARED : MAP_PRIVATE,
-                   world.slots[op->a[1]], 0);
+    map->at = mmap(NULL, map->size, rights, op->a[3] ? MAP_SHARED : MAP_PRIVATE, world.slots[op->a[1]], 0);
     note(N_MAP, map->at != MAP_FAILED);
     if (map->at == MAP_FAILED)
         map->at = NULL;
@@ -156,8 +155,7 @@ void perform_mapuse(const struct op *op)
     const struct mapping *map = &world.maps[op->a[0]];
     if (!map->at)
         return;
-    size_t from = (size_t)op->a[2] % map->size / PAGE * PAGE,
-           count = (size_t)op->a[3] / PAGE * PAGE;
+    size_t from = (size_t)op->a[2] % map->size / PAGE * PAGE, count = (size_t)op->a[3] / PAGE * PAGE;
     if (from + count > map->size)
         count = (map->size - from) / PAGE * PAGE;
     if (op->a[1] == 0)
@@ -279,17 +277,13 @@ void perform_sync(const struct op *op)
 void perform_lock(const struct op *op)
 {
     int fd = world.slots[op->a[0]];
-    struct flock lock = {
-        .l_type = (short)op->a[2], .l_whence = SEEK_SET, .l_start = op->a[3], .l_len = 100};
+    struct flock lock = {.l_type = (short)op->a[2], .l_whence = SEEK_SET, .l_start = op->a[3], .l_len = 100};
     switch (op->a[1]) {
     case 1:
         TRY(N_LOCK, fcntl(fd, F_OFD_SETLK, &lock));
         break;
     case 2:
-        TRY(N_LOCK, flock(fd, (op->a[2] == F_UNLCK   ? LOCK_UN
-                               : op->a[2] == F_RDLCK ? LOCK_SH
-                                                     : LOCK_EX) |
-                                  LOCK_NB));
+        TRY(N_LOCK, flock(fd, (op->a[2] == F_UNLCK ? LOCK_UN : op->a[2] == F_RDLCK ? LOCK_SH : LOCK_EX) | LOCK_NB));
         break;
     default:
         TRY(N_LOCK, fcntl(fd, F_SETLK, &lock));

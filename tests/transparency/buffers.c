@@ -31,8 +31,7 @@ static void map_buffer(struct buffer *buffer, int flags, int fd)
 {
     buffer->map_size = (buffer->size + PAGE + PAGE - 1) / PAGE * PAGE;
     buffer->map = mmap(NULL, buffer->map_size, PROT_READ | PROT_WRITE, flags, fd, 0);
-    buffer->at =
-        buffer->map == MAP_FAILED ? NULL : buffer->map + (buffer->kind == B_ODD ? 1234 : 0);
+    buffer->at = buffer->map == MAP_FAILED ? NULL : buffer->map + (buffer->kind == B_ODD ? 1234 : 0);
 }
 
 /* Descriptors are closed by number at once, so that this takes the same numbers in every run. */
@@ -96,8 +95,7 @@ static void allocate(struct buffer *buffer)
         break;
     }
     /* What malloc hands out may hold addresses left by others, which differ from run to run. */
-    if (buffer->at &&
-        (buffer->kind == B_MALLOC || buffer->kind == B_ALIGNED || buffer->kind == B_STACK))
+    if (buffer->at && (buffer->kind == B_MALLOC || buffer->kind == B_ALIGNED || buffer->kind == B_STACK))
         memset(buffer->at, FILLER, size);
 }
 
@@ -155,15 +153,13 @@ static void replace_pages(struct buffer *buffer, size_t from, size_t count)
     size_t length = (count + PAGE - 1) / PAGE * PAGE;
     if (page + length > buffer->map + buffer->map_size)
         length = PAGE;
-    note(N_BUFFER, mmap(page, length, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
+    note(N_BUFFER, mmap(page, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
 }
 
 static void remap(struct buffer *buffer)
 {
     ptrdiff_t inside = buffer->at - buffer->map;
-    unsigned char *moved =
-        mremap(buffer->map, buffer->map_size, buffer->map_size + 16 * PAGE, MREMAP_MAYMOVE);
+    unsigned char *moved = mremap(buffer->map, buffer->map_size, buffer->map_size + 16 * PAGE, MREMAP_MAYMOVE);
     note(N_BUFFER, moved != MAP_FAILED);
     if (moved == MAP_FAILED)
         return;
@@ -192,8 +188,7 @@ static void through_pipe(struct buffer *buffer, size_t from, size_t count, bool 
 static void through_kernel(struct buffer *buffer, size_t from, size_t count, bool proc)
 {
     unsigned char room[16384];
-    struct iovec mine = {room, count > sizeof room ? sizeof room : count},
-                 theirs = {buffer->at + from, mine.iov_len};
+    struct iovec mine = {room, count > sizeof room ? sizeof room : count}, theirs = {buffer->at + from, mine.iov_len};
     ssize_t got;
     if (proc) {
         int fd = open("/proc/self/mem", O_RDONLY);
@@ -232,8 +227,8 @@ static void cut_tail(struct buffer *buffer, size_t from)
     if (keep + PAGE >= buffer->map_size)
         return;
     unsigned char *tail = buffer->map + keep;
-    note(N_BUFFER, mmap(tail, buffer->map_size - keep, PROT_NONE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == tail);
+    note(N_BUFFER,
+         mmap(tail, buffer->map_size - keep, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == tail);
 }
 
 static void mapped_bufop(struct buffer *buffer, int how, size_t from, size_t count)

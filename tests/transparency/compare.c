@@ -57,8 +57,7 @@ static const char *const what_names[WHATS] = {
     [N_MAKE] = "make",
 };
 
-__attribute__((format(printf, 3, 4))) static void differ(struct pair *pair, FILE *out,
-                                                         const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void differ(struct pair *pair, FILE *out, const char *format, ...)
 {
     char line[SIGNATURE_ROOM];
     va_list arguments;
@@ -74,12 +73,10 @@ __attribute__((format(printf, 3, 4))) static void differ(struct pair *pair, FILE
 
 static bool same_record(const struct record *plain, const struct record *other)
 {
-    if (plain->what != other->what || plain->op != other->op ||
-        plain->iteration != other->iteration || plain->error != other->error ||
-        plain->hash != other->hash)
+    if (plain->what != other->what || plain->op != other->op || plain->iteration != other->iteration ||
+        plain->error != other->error || plain->hash != other->hash)
         return false;
-    return plain->value == other->value ||
-           ((plain->flags & AT_LEAST) && other->value >= plain->value);
+    return plain->value == other->value || ((plain->flags & AT_LEAST) && other->value >= plain->value);
 }
 
 static void print_record(FILE *out, const struct record *record, const char *side)
@@ -87,8 +84,7 @@ static void print_record(FILE *out, const struct record *record, const char *sid
     fprintf(out, "    %-9s op %u", side, record->op);
     if (record->iteration)
         fprintf(out, " round %u", record->iteration);
-    fprintf(out, ": %s %lld", record->what < WHATS ? what_names[record->what] : "?",
-            (long long)record->value);
+    fprintf(out, ": %s %lld", record->what < WHATS ? what_names[record->what] : "?", (long long)record->value);
     if (record->error != ERRNO_MARK && record->error)
         fprintf(out, " errno %d (%s)", record->error, strerror(record->error));
     if (record->hash)
@@ -104,8 +100,7 @@ static uint32_t record_count(const struct side *side)
 static void tell_records(struct pair *pair, FILE *out, uint32_t at)
 {
     uint32_t counts[2] = {record_count(&pair->plain), record_count(&pair->preloaded)};
-    const struct record *plain = pair->plain.trace->records,
-                        *other = pair->preloaded.trace->records;
+    const struct record *plain = pair->plain.trace->records, *other = pair->preloaded.trace->records;
     const struct record *first = at < counts[0] ? &plain[at] : &other[at];
     differ(pair, out, "op %u %s", first->op, first->what < WHATS ? what_names[first->what] : "?");
     fputs("    ", out);
@@ -138,8 +133,7 @@ static void print_status(FILE *out, const char *side, int status)
     if (status == TIMED_OUT)
         fprintf(out, "    %-9s did not end\n", side);
     else if (WIFSIGNALED(status))
-        fprintf(out, "    %-9s died by signal %d (%s)\n", side, WTERMSIG(status),
-                strsignal(WTERMSIG(status)));
+        fprintf(out, "    %-9s died by signal %d (%s)\n", side, WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         fprintf(out, "    %-9s exit status %d\n", side, WEXITSTATUS(status));
 }
@@ -156,8 +150,7 @@ static struct content load(int directory, const char *name)
     struct content content = {NULL, 0};
     struct stat status;
     int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && fstat(fd, &status) == 0 &&
-        (content.bytes = malloc((size_t)status.st_size + 8))) {
+    if (fd >= 0 && fstat(fd, &status) == 0 && (content.bytes = malloc((size_t)status.st_size + 8))) {
         ssize_t got = pread(fd, content.bytes, (size_t)status.st_size, 0);
         content.size = got > 0 ? (size_t)got : 0;
     }
@@ -203,10 +196,9 @@ static bool from_a_source(struct pair *pair, const struct content *file, size_t 
     for (size_t at = from; at < file->size && all; at++) {
         bool found = false;
         for (uint32_t d = 0; d < trace->delta_count && d < DELTAS && !found; d++)
-            for (int version = 0; version < 2 && trace->deltas[d].source <= F_SRC2 && !found;
-                 version++)
-                found = matches(&sources[trace->deltas[d].source][version],
-                                (int64_t)at + trace->deltas[d].shift, file->bytes[at]);
+            for (int version = 0; version < 2 && trace->deltas[d].source <= F_SRC2 && !found; version++)
+                found = matches(&sources[trace->deltas[d].source][version], (int64_t)at + trace->deltas[d].shift,
+                                file->bytes[at]);
         all = found;
     }
     for (int i = 0; i < 4; i++)
@@ -217,14 +209,12 @@ static bool from_a_source(struct pair *pair, const struct content *file, size_t 
 
 static bool may_be_longer(const struct pair *pair)
 {
-    return pair->plain.trace->deaths || pair->plain.trace->outran ||
-           WIFSIGNALED(pair->plain.status);
+    return pair->plain.trace->deaths || pair->plain.trace->outran || WIFSIGNALED(pair->plain.status);
 }
 
 static void tell_bytes(FILE *out, const struct content *plain, const struct content *other)
 {
-    size_t common = plain->size < other->size ? plain->size : other->size, first = 0, last = 0,
-           count = 0;
+    size_t common = plain->size < other->size ? plain->size : other->size, first = 0, last = 0, count = 0;
     for (size_t i = 0; i < common; i++) {
         if (plain->bytes[i] == other->bytes[i])
             continue;
@@ -233,16 +223,15 @@ static void tell_bytes(FILE *out, const struct content *plain, const struct cont
     }
     fprintf(out, "    plain %zu bytes, preloaded %zu", plain->size, other->size);
     if (count)
-        fprintf(out, "; %zu bytes differ, between %zu and %zu (plain %02x, preloaded %02x)", count,
-                first, last, plain->bytes[first], other->bytes[first]);
+        fprintf(out, "; %zu bytes differ, between %zu and %zu (plain %02x, preloaded %02x)", count, first, last,
+                plain->bytes[first], other->bytes[first]);
     fputc('\n', out);
 }
 
 static void compare_bytes(struct pair *pair, FILE *out, const char *name)
 {
     struct content plain = load(pair->plain.fd, name), other = load(pair->preloaded.fd, name);
-    bool prefix = other.size >= plain.size &&
-                  (plain.size == 0 || memcmp(plain.bytes, other.bytes, plain.size) == 0);
+    bool prefix = other.size >= plain.size && (plain.size == 0 || memcmp(plain.bytes, other.bytes, plain.size) == 0);
     bool same = prefix && other.size == plain.size;
     if (!same && prefix && may_be_longer(pair))
         same = from_a_source(pair, &other, plain.size);
@@ -291,8 +280,7 @@ static void compare_file(struct pair *pair, FILE *out, const char *name)
     if (!may_be_longer(pair) && times_differ(&plain.st_mtim, &other.st_mtim))
         differ(pair, out, "file %s mtime that was set", name);
     /* A source is read, and whether that moves its time is not the same from run to run. */
-    if (strcmp(name, "dst") == 0 && plain.st_atim.tv_sec < LONG_AGO &&
-        plain.st_atim.tv_sec != other.st_atim.tv_sec)
+    if (strcmp(name, "dst") == 0 && plain.st_atim.tv_sec < LONG_AGO && plain.st_atim.tv_sec != other.st_atim.tv_sec)
         differ(pair, out, "file %s atime that was set", name);
     compare_mark(pair, out, name);
     if (S_ISREG(plain.st_mode))
@@ -301,8 +289,7 @@ static void compare_file(struct pair *pair, FILE *out, const char *name)
 
 static bool unused_source(const struct program *program, const char *name)
 {
-    return name[0] == 's' && atoi(name + 1) != program->source[0] &&
-           atoi(name + 1) != program->source[1];
+    return name[0] == 's' && atoi(name + 1) != program->source[0] && atoi(name + 1) != program->source[1];
 }
 
 static void compare_directory(struct pair *pair, FILE *out, bool only_unwanted)
@@ -313,8 +300,7 @@ static void compare_directory(struct pair *pair, FILE *out, bool only_unwanted)
     while (directory && (entry = readdir(directory))) {
         if (entry->d_name[0] == '.' || unused_source(&pair->program, entry->d_name))
             continue;
-        if (!only_unwanted ||
-            faccessat(pair->plain.fd, entry->d_name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        if (!only_unwanted || faccessat(pair->plain.fd, entry->d_name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
             compare_file(pair, out, entry->d_name);
     }
     if (directory)
@@ -344,8 +330,7 @@ static bool shares_extents(const struct side *side)
 bool compare(struct pair *pair, FILE *out)
 {
     pair->signature[0] = 0;
-    pair->engaged =
-        !pair->settings->self && shares_extents(&pair->preloaded) && !shares_extents(&pair->plain);
+    pair->engaged = !pair->settings->self && shares_extents(&pair->preloaded) && !shares_extents(&pair->plain);
     compare_records(pair, out);
     if (pair->plain.status != pair->preloaded.status) {
         differ(pair, out, pair->preloaded.status == TIMED_OUT ? "hangs" : "how it ended");

@@ -206,8 +206,8 @@ static ssize_t give_in_thread(struct loop *loop, const unsigned char *bytes, siz
 
 static ssize_t give(struct loop *loop, const unsigned char *bytes, size_t count)
 {
-    ssize_t put = loop->op->a[7] == D_THREAD ? give_in_thread(loop, bytes, count)
-                                             : give_to(loop, &loop->dst, bytes, count);
+    ssize_t put =
+        loop->op->a[7] == D_THREAD ? give_in_thread(loop, bytes, count) : give_to(loop, &loop->dst, bytes, count);
     report_progress(loop);
     return put;
 }
@@ -354,8 +354,7 @@ static bool write_reversed(struct loop *loop, const unsigned char *bytes, size_t
 static bool write_split(struct loop *loop, const unsigned char *bytes, size_t got)
 {
     size_t first = (size_t)loop->op->a[9] % got;
-    return (first == 0 || give(loop, bytes, first) > 0) &&
-           give(loop, bytes + first, got - first) > 0;
+    return (first == 0 || give(loop, bytes, first) > 0) && give(loop, bytes + first, got - first) > 0;
 }
 
 /* Ways of copying that hold for every round. */
@@ -391,12 +390,11 @@ static bool write_round(struct loop *loop, unsigned char *bytes, size_t got)
 
 static bool deviates_once(int deviation)
 {
-    return deviation == D_FLIP || deviation == D_LOOK || deviation == D_TOUCH ||
-           deviation == D_OTHER_BUFFER || deviation == D_PART || deviation == D_GAP ||
-           deviation == D_SKIP || deviation == D_PWRITE || deviation == D_DUP ||
-           deviation == D_REREAD || deviation == D_SHIFT || deviation == D_STRAY ||
-           deviation == D_SIGNAL || deviation == D_PROTECT || deviation == D_NOACCESS ||
-           deviation == D_APPENDFLAG || deviation == D_SEEKOVER;
+    return deviation == D_FLIP || deviation == D_LOOK || deviation == D_TOUCH || deviation == D_OTHER_BUFFER ||
+           deviation == D_PART || deviation == D_GAP || deviation == D_SKIP || deviation == D_PWRITE ||
+           deviation == D_DUP || deviation == D_REREAD || deviation == D_SHIFT || deviation == D_STRAY ||
+           deviation == D_SIGNAL || deviation == D_PROTECT || deviation == D_NOACCESS || deviation == D_APPENDFLAG ||
+           deviation == D_SEEKOVER;
 }
 
 /* Two halves of the buffer by turns: the write is one read behind. */
@@ -484,16 +482,14 @@ static void stop_writer(struct loop *loop)
 
 static void open_loop(struct loop *loop, const struct op *op)
 {
-    *loop = (struct loop){
-        .op = op, .buffer = buffer_of(op->a[2]), .other = buffer_of(op->a[10]), .left = op->a[4]};
+    *loop = (struct loop){.op = op, .buffer = buffer_of(op->a[2]), .other = buffer_of(op->a[10]), .left = op->a[4]};
     open_end(&loop->src, op->a[0], op->a[5]);
     open_end(&loop->dst, op->a[1], op->a[6]);
     open_end(&loop->second, op->a[11], W_WRITE);
     if (loop->left < 0)
         loop->left = 8 << 20;
     loop->chunk = (size_t)op->a[3];
-    size_t room =
-        op->a[7] == D_LAG || op->a[7] == D_JOIN ? loop->buffer->size / 2 : loop->buffer->size;
+    size_t room = op->a[7] == D_LAG || op->a[7] == D_JOIN ? loop->buffer->size / 2 : loop->buffer->size;
     if (op->a[7] == D_OTHER_ALL || op->a[7] == D_OTHER_BUFFER)
         room = loop->other->size < room ? loop->other->size : room;
     if (loop->chunk > room - 1)

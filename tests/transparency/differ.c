@@ -38,8 +38,7 @@ static void general_signature(const struct pair *pair, char room[SIGNATURE_ROOM]
 {
     unsigned index;
     int used = 0;
-    if (sscanf(pair->signature, "op %u %n", &index, &used) == 1 && used &&
-        index < pair->program.count) {
+    if (sscanf(pair->signature, "op %u %n", &index, &used) == 1 && used && index < pair->program.count) {
         char *text = NULL;
         size_t size = 0;
         FILE *memory = open_memstream(&text, &size);
@@ -81,13 +80,12 @@ static void count_kind(const struct pair *pair)
 
 static void print_reproduction(FILE *out, uint64_t seed)
 {
-    fprintf(out, "  again: run%s --seeds %llu-%llu --dir %s", settings.seen ? " --seen" : "",
-            (unsigned long long)seed, (unsigned long long)seed, asked_directory);
+    fprintf(out, "  again: run%s --seeds %llu-%llu --dir %s", settings.seen ? " --seen" : "", (unsigned long long)seed,
+            (unsigned long long)seed, asked_directory);
     if (settings.self)
         fputs(" --self\n", out);
     else
-        fprintf(out, " --lib %s    (or --minimise %llu)\n", settings.library,
-                (unsigned long long)seed);
+        fprintf(out, " --lib %s    (or --minimise %llu)\n", settings.library, (unsigned long long)seed);
 }
 
 static void check_seed(struct pair *pair, uint64_t seed)
@@ -104,8 +102,7 @@ static void check_seed(struct pair *pair, uint64_t seed)
         __atomic_fetch_add(&tally->unusable, 1, __ATOMIC_RELAXED);
     if (pair->engaged)
         __atomic_fetch_add(&tally->engaged, 1, __ATOMIC_RELAXED);
-    if (!same &&
-        __atomic_fetch_add(&tally->differing, 1, __ATOMIC_RELAXED) < (uint64_t)settings.most &&
+    if (!same && __atomic_fetch_add(&tally->differing, 1, __ATOMIC_RELAXED) < (uint64_t)settings.most &&
         write(STDOUT_FILENO, text, size) < 0)
         _exit(2);
     if (!same)
@@ -145,11 +142,10 @@ static bool run_workers(void)
 static int print_tally(double seconds)
 {
     for (int i = 0; i < KINDS_OF_DIFFERENCE && tally->kinds[i].count; i++)
-        printf("%8llu  %s   (seed %llu)\n", (unsigned long long)tally->kinds[i].count,
-               tally->kinds[i].signature, (unsigned long long)tally->kinds[i].seed);
-    printf("%llu seeds in %.1f s: %llu differ; %llu shared extents",
-           (unsigned long long)tally->done, seconds, (unsigned long long)tally->differing,
-           (unsigned long long)tally->engaged);
+        printf("%8llu  %s   (seed %llu)\n", (unsigned long long)tally->kinds[i].count, tally->kinds[i].signature,
+               (unsigned long long)tally->kinds[i].seed);
+    printf("%llu seeds in %.1f s: %llu differ; %llu shared extents", (unsigned long long)tally->done, seconds,
+           (unsigned long long)tally->differing, (unsigned long long)tally->engaged);
     if (tally->unusable)
         printf("; %llu plain runs did not end", (unsigned long long)tally->unusable);
     putchar('\n');
@@ -158,8 +154,7 @@ static int print_tally(double seconds)
 
 /* ---- cutting a program down ---- */
 
-static bool still_differs(struct pair *pair, uint64_t seed, const uint8_t *skip,
-                          const char *signature)
+static bool still_differs(struct pair *pair, uint64_t seed, const uint8_t *skip, const char *signature)
 {
     char general[SIGNATURE_ROOM];
     FILE *nowhere = fopen("/dev/null", "w");
@@ -170,8 +165,7 @@ static bool still_differs(struct pair *pair, uint64_t seed, const uint8_t *skip,
     return strcmp(general, signature) == 0;
 }
 
-static unsigned drop_what_can(struct pair *pair, uint64_t seed, uint8_t *skip,
-                              const char *signature)
+static unsigned drop_what_can(struct pair *pair, uint64_t seed, uint8_t *skip, const char *signature)
 {
     unsigned dropped = 0;
     for (unsigned i = pair->program.count; i-- > 0;) {
@@ -229,10 +223,9 @@ static int64_t minimised = -1, traced = -1;
 static void read_options(int count, char **arguments)
 {
     static const struct option options[] = {
-        {"seeds", 1, NULL, 's'},    {"dir", 1, NULL, 'd'},   {"lib", 1, NULL, 'l'},
-        {"jobs", 1, NULL, 'j'},     {"time", 1, NULL, 't'},  {"timeout", 1, NULL, 'o'},
-        {"most", 1, NULL, 'm'},     {"actor", 1, NULL, 'a'}, {"self", 0, NULL, 'S'},
-        {"seen", 0, NULL, 'e'},     {"first", 0, NULL, 'f'}, {"trace", 1, NULL, 'T'},
+        {"seeds", 1, NULL, 's'},    {"dir", 1, NULL, 'd'},     {"lib", 1, NULL, 'l'},   {"jobs", 1, NULL, 'j'},
+        {"time", 1, NULL, 't'},     {"timeout", 1, NULL, 'o'}, {"most", 1, NULL, 'm'},  {"actor", 1, NULL, 'a'},
+        {"self", 0, NULL, 'S'},     {"seen", 0, NULL, 'e'},    {"first", 0, NULL, 'f'}, {"trace", 1, NULL, 'T'},
         {"minimise", 1, NULL, 'M'}, {NULL, 0, NULL, 0}};
     for (int letter; (letter = getopt_long(count, arguments, "", options, NULL)) != -1;) {
         switch (letter) {
@@ -301,12 +294,10 @@ int main(int count, char **arguments)
     }
     if (!settings.actor) {
         snprintf(actor, sizeof actor, "%.*s/actor",
-                 (int)(strrchr(arguments[0], '/') ? strrchr(arguments[0], '/') - arguments[0] : 0),
-                 arguments[0]);
+                 (int)(strrchr(arguments[0], '/') ? strrchr(arguments[0], '/') - arguments[0] : 0), arguments[0]);
         settings.actor = actor;
     }
-    if ((!settings.library && !settings.self) ||
-        (settings.library && access(settings.library, R_OK) != 0))
+    if ((!settings.library && !settings.self) || (settings.library && access(settings.library, R_OK) != 0))
         usage();
     if (!make_directory(room, sizeof room)) {
         perror(room);
@@ -323,7 +314,6 @@ int main(int count, char **arguments)
     bool well = run_workers();
     clock_gettime(CLOCK_MONOTONIC, &end);
     rmdir(room);
-    int result = print_tally((double)(end.tv_sec - start.tv_sec) +
-                             (double)(end.tv_nsec - start.tv_nsec) / 1e9);
+    int result = print_tally((double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
     return well ? result : 2;
 }

@@ -173,10 +173,8 @@ static int pass_by_socket(int fd)
     } control;
     char byte = 'x';
     struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.room,
-                             .msg_controllen = sizeof control.room};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
     int ends[2], got = -1;
     memset(&control, 0, sizeof control);
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
@@ -186,8 +184,7 @@ static int pass_by_socket(int fd)
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(head), &fd, sizeof fd);
-    if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1 &&
-        (head = CMSG_FIRSTHDR(&message)))
+    if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1 && (head = CMSG_FIRSTHDR(&message)))
         memcpy(&got, CMSG_DATA(head), sizeof got);
     close(ends[0]);
     close(ends[1]);
@@ -323,8 +320,7 @@ static void hash_descriptor(int fd, off_t from, size_t limit)
 static void hash_mapping(int fd)
 {
     off_t size = lseek(fd, 0, SEEK_END);
-    unsigned char *at =
-        size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    unsigned char *at = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
     note_full(N_HASH, size, at == MAP_FAILED ? 0 : hash_bytes(at, (size_t)size), 0);
     if (at != MAP_FAILED)
         munmap(at, (size_t)size);

@@ -95,8 +95,8 @@ static int32_t slot_of(int32_t file)
 static int32_t some_chunk(struct generator *g)
 {
     int32_t small = PICK(g, 512, 1000, 4096, 4095, 5120);
-    return PICK(g, small, 4096, 8191, 8192, 8192, 10240, 16384, 32768, 65536, 65536, 65536, 131072,
-                131072, 131072, 262144, 100000, 64512, 1048576, 40960);
+    return PICK(g, small, 4096, 8191, 8192, 8192, 10240, 16384, 32768, 65536, 65536, 65536, 131072, 131072, 131072,
+                262144, 100000, 64512, 1048576, 40960);
 }
 
 static int some_read(struct generator *g)
@@ -114,21 +114,19 @@ static int some_write(struct generator *g)
 static int some_deviation(struct generator *g)
 {
     static const uint8_t weights[DEVIATIONS] = {
-        [D_NONE] = 90,      [D_FLIP] = 12,     [D_LOOK] = 5,         [D_LOOK_ALL] = 5,
-        [D_TOUCH] = 4,      [D_TERMINATE] = 3, [D_OTHER_BUFFER] = 3, [D_OTHER_ALL] = 4,
-        [D_PART] = 4,       [D_SPLIT] = 4,     [D_JOIN] = 4,         [D_TWO] = 4,
-        [D_LAG] = 4,        [D_GAP] = 5,       [D_SKIP] = 4,         [D_PWRITE] = 5,
-        [D_FREE] = 4,       [D_THREAD] = 3,    [D_STAT] = 3,         [D_TELL] = 3,
-        [D_DUP] = 3,        [D_REREAD] = 3,    [D_SHIFT] = 2,        [D_STRAY] = 2,
-        [D_SIGNAL] = 4,     [D_PROTECT] = 3,   [D_NOACCESS] = 3,     [D_REVERSE] = 2,
-        [D_APPENDFLAG] = 2, [D_LOOKAFTER] = 6, [D_SEEKOVER] = 5,
+        [D_NONE] = 90,     [D_FLIP] = 12,        [D_LOOK] = 5,      [D_LOOK_ALL] = 5,   [D_TOUCH] = 4,
+        [D_TERMINATE] = 3, [D_OTHER_BUFFER] = 3, [D_OTHER_ALL] = 4, [D_PART] = 4,       [D_SPLIT] = 4,
+        [D_JOIN] = 4,      [D_TWO] = 4,          [D_LAG] = 4,       [D_GAP] = 5,        [D_SKIP] = 4,
+        [D_PWRITE] = 5,    [D_FREE] = 4,         [D_THREAD] = 3,    [D_STAT] = 3,       [D_TELL] = 3,
+        [D_DUP] = 3,       [D_REREAD] = 3,       [D_SHIFT] = 2,     [D_STRAY] = 2,      [D_SIGNAL] = 4,
+        [D_PROTECT] = 3,   [D_NOACCESS] = 3,     [D_REVERSE] = 2,   [D_APPENDFLAG] = 2, [D_LOOKAFTER] = 6,
+        [D_SEEKOVER] = 5,
     };
     int deviation = weighted(g, weights, DEVIATIONS);
-    if (g->where != IN_MAIN &&
-        (deviation == D_SIGNAL || deviation == D_THREAD || deviation == D_FREE))
+    if (g->where != IN_MAIN && (deviation == D_SIGNAL || deviation == D_THREAD || deviation == D_FREE))
         return D_NONE;
-    g->holes |= deviation == D_GAP || deviation == D_SKIP || deviation == D_PWRITE ||
-                deviation == D_REVERSE || deviation == D_SEEKOVER;
+    g->holes |= deviation == D_GAP || deviation == D_SKIP || deviation == D_PWRITE || deviation == D_REVERSE ||
+                deviation == D_SEEKOVER;
     return deviation;
 }
 
@@ -160,8 +158,7 @@ static void copy_between(struct generator *g, int src, int dst, int32_t bytes, b
     if (chunk < 1000 && rounds > 600)
         chunk = 4096;
     EMIT(g, K_COPY, src, dst, chance(g, 85) ? 0 : 1, chunk, bytes, deviate ? some_read(g) : R_READ,
-         deviate ? some_write(g) : W_WRITE, deviation, round, deviation_place(g, deviation, chunk),
-         1, S_DST2);
+         deviate ? some_write(g) : W_WRITE, deviation, round, deviation_place(g, deviation, chunk), 1, S_DST2);
 }
 
 static void kernel_copy(struct generator *g, int32_t bytes)
@@ -177,9 +174,9 @@ static void kernel_copy(struct generator *g, int32_t bytes)
 
 static void copy_segment(struct generator *g, bool to_end)
 {
-    int32_t whole = to_end && chance(g, 80) ? -1
-                                            : below(g, g->size / g->chunk + 2) * g->chunk +
-                                                  (chance(g, 15) ? below(g, g->chunk) : 0);
+    int32_t whole = to_end && chance(g, 80)
+                        ? -1
+                        : below(g, g->size / g->chunk + 2) * g->chunk + (chance(g, 15) ? below(g, g->chunk) : 0);
     if (chance(g, 8))
         kernel_copy(g, whole);
     else
@@ -210,9 +207,7 @@ static void open_destination(struct generator *g, int slot, int file)
 static void open_source(struct generator *g, int slot, int file)
 {
     int32_t flags = chance(g, 70) ? O_RDONLY : O_RDWR;
-    flags |= chance(g, 6)
-                 ? PICK(g, O_NONBLOCK, O_NOFOLLOW, O_CLOEXEC, O_DIRECT, O_NOATIME, O_APPEND)
-                 : 0;
+    flags |= chance(g, 6) ? PICK(g, O_NONBLOCK, O_NOFOLLOW, O_CLOEXEC, O_DIRECT, O_NOATIME, O_APPEND) : 0;
     EMIT(g, K_OPEN, slot, file, flags, 0, chance(g, 80) ? PICK(g, 0, 0, 1) : below(g, 7));
 }
 
@@ -226,8 +221,7 @@ static void do_stat(struct generator *g)
 
 static void do_seek(struct generator *g)
 {
-    int32_t whence =
-        PICK(g, SEEK_SET, SEEK_CUR, SEEK_CUR, SEEK_END, SEEK_END, SEEK_DATA, SEEK_HOLE);
+    int32_t whence = PICK(g, SEEK_SET, SEEK_CUR, SEEK_CUR, SEEK_END, SEEK_END, SEEK_DATA, SEEK_HOLE);
     int32_t slot = PICK(g, S_DST, S_DST, S_SRC, S_EXTRA), via = PICK(g, 0, 0, 0, 1, 3, 2);
     int32_t offset = whence == SEEK_CUR   ? PICK(g, 0, 0, 0, 4096, -4096, 65536, 1)
                      : whence == SEEK_END ? PICK(g, 0, 0, -100)
@@ -244,11 +238,9 @@ static void do_seek(struct generator *g)
 
 static void do_write(struct generator *g)
 {
-    int32_t offset = chance(g, 50) ? -1 : some_offset(g),
-            slot = PICK(g, S_DST, S_DST, S_DST, S_SRC, S_DST2, S_EXTRA);
+    int32_t offset = chance(g, 50) ? -1 : some_offset(g), slot = PICK(g, S_DST, S_DST, S_DST, S_SRC, S_DST2, S_EXTRA);
     g->holes = true;
-    EMIT(g, K_WRITE, slot, offset, PICK(g, 1, 100, 4096, 8191, 65536), below(g, 256),
-         PICK(g, 0, 0, 0, 1, 2));
+    EMIT(g, K_WRITE, slot, offset, PICK(g, 1, 100, 4096, 8191, 65536), below(g, 256), PICK(g, 0, 0, 0, 1, 2));
 }
 
 static void do_read(struct generator *g)
@@ -269,17 +261,14 @@ static void do_resize(struct generator *g)
 
 static void do_map(struct generator *g)
 {
-    int32_t map = below(g, MAPS), slot = PICK(g, S_DST, S_SRC, S_SRC, S_EXTRA),
-            shared = chance(g, 70);
+    int32_t map = below(g, MAPS), slot = PICK(g, S_DST, S_SRC, S_SRC, S_EXTRA), shared = chance(g, 70);
     EMIT(g, K_MAP, map, slot, (g->size + PAGE) / PAGE * PAGE, shared, chance(g, 60));
-    EMIT(g, K_MAPUSE, map, below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size),
-         below(g, 256), S_DST);
+    EMIT(g, K_MAPUSE, map, below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size), below(g, 256), S_DST);
 }
 
 static void do_mapuse(struct generator *g)
 {
-    EMIT(g, K_MAPUSE, below(g, MAPS), below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size),
-         below(g, 256), S_DST);
+    EMIT(g, K_MAPUSE, below(g, MAPS), below(g, 3), some_offset(g), PICK(g, 4096, 65536, g->size), below(g, 256), S_DST);
     if (chance(g, 20))
         EMIT(g, K_UNMAP, below(g, MAPS));
 }
@@ -290,8 +279,7 @@ static void do_dup(struct generator *g)
     int32_t to = chance(g, 80) ? PICK(g, S_EXTRA, S_EXTRA2) : PICK(g, S_SRC, S_DST);
     EMIT(g, K_DUP, slot, to, how, PICK(g, -1, 9, 20, 0, 1, 600));
     if (chance(g, 50))
-        copy_between(g, slot == S_SRC ? to : S_SRC, slot == S_DST ? to : S_DST,
-                     g->chunk * PICK(g, 1, 2, 3), true);
+        copy_between(g, slot == S_SRC ? to : S_SRC, slot == S_DST ? to : S_DST, g->chunk * PICK(g, 1, 2, 3), true);
     if (chance(g, 40))
         EMIT(g, K_CLOSE, PICK(g, slot, to), below(g, 5));
 }
@@ -306,8 +294,7 @@ static void do_close(struct generator *g)
         open_source(g, S_SRC, PICK(g, F_SRC, F_SRC, F_SRC2));
     else if (chance(g, 50))
         EMIT(g, K_OPEN, slot, F_DST,
-             PICK(g, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_WRONLY | O_TRUNC, O_RDONLY, O_PATH),
-             0, below(g, 6));
+             PICK(g, O_WRONLY, O_RDWR, O_WRONLY | O_APPEND, O_WRONLY | O_TRUNC, O_RDONLY, O_PATH), 0, below(g, 6));
     else
         open_destination(g, slot, PICK(g, F_DST, F_DST2, F_OTHER));
     if (chance(g, 40) && g->program->count)
@@ -359,14 +346,12 @@ static void do_meta(struct generator *g)
 static void do_name(struct generator *g)
 {
     int32_t how = PICK(g, 0, 0, 1, 1, 2, 3, 4, 5);
-    EMIT(g, K_NAME, how, PICK(g, F_DST, F_DST, F_SRC), PICK(g, F_LINK, F_OTHER, F_LINK, F_DST2),
-         S_DST);
+    EMIT(g, K_NAME, how, PICK(g, F_DST, F_DST, F_SRC), PICK(g, F_LINK, F_OTHER, F_LINK, F_DST2), S_DST);
 }
 
 static void do_setfl(struct generator *g)
 {
-    EMIT(g, K_SETFL, PICK(g, S_DST, S_DST, S_SRC),
-         PICK(g, O_APPEND, O_APPEND, O_NONBLOCK, O_DIRECT), chance(g, 75));
+    EMIT(g, K_SETFL, PICK(g, S_DST, S_DST, S_SRC), PICK(g, O_APPEND, O_APPEND, O_NONBLOCK, O_DIRECT), chance(g, 75));
 }
 
 static void do_sync(struct generator *g)
@@ -376,8 +361,8 @@ static void do_sync(struct generator *g)
 
 static void do_lock(struct generator *g)
 {
-    EMIT(g, K_LOCK, PICK(g, S_DST, S_SRC), PICK(g, 0, 0, 1, 2),
-         PICK(g, F_RDLCK, F_WRLCK, F_WRLCK, F_UNLCK), below(g, 1000));
+    EMIT(g, K_LOCK, PICK(g, S_DST, S_SRC), PICK(g, 0, 0, 1, 2), PICK(g, F_RDLCK, F_WRLCK, F_WRLCK, F_UNLCK),
+         below(g, 1000));
 }
 
 static void do_probe(struct generator *g)
@@ -393,8 +378,7 @@ static void do_lease(struct generator *g)
 static void do_limit(struct generator *g)
 {
     bool numbers = chance(g, 30);
-    EMIT(g, K_LIMIT, numbers,
-         numbers ? PICK(g, 5, 12, 64) : PICK(g, some_offset(g), some_offset(g), -1), below(g, 3));
+    EMIT(g, K_LIMIT, numbers, numbers ? PICK(g, 5, 12, 64) : PICK(g, some_offset(g), some_offset(g), -1), below(g, 3));
 }
 
 static void do_numbers(struct generator *g)
@@ -410,19 +394,18 @@ static void do_stream(struct generator *g)
         g->streams = true;
     }
     for (int i = below(g, 3); i >= 0; i--)
-        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4),
-             PICK(g, 1, 100, 4096, 9999), PICK(g, 0, 1, 2));
+        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4), PICK(g, 1, 100, 4096, 9999),
+             PICK(g, 0, 1, 2));
     g->holes = true;
 }
 
 static void do_bufop(struct generator *g)
 {
-    static const uint8_t weights[BUFOP_HOWS] = {8, 3, 4, 3, 2, 3, 3, 3, 2, 2,
-                                                2, 2, 1, 2, 2, 2, 2, 3, 2};
+    static const uint8_t weights[BUFOP_HOWS] = {8, 3, 4, 3, 2, 3, 3, 3, 2, 2, 2, 2, 1, 2, 2, 2, 2, 3, 2};
     int how = weighted(g, weights, BUFOP_HOWS);
     int32_t buffer = chance(g, 85) ? 0 : 1;
-    EMIT(g, K_BUFOP, buffer, how, chance(g, 40) ? 0 : below(g, g->chunk),
-         PICK(g, g->chunk, 4096, 100), 1 - buffer, below(g, 256));
+    EMIT(g, K_BUFOP, buffer, how, chance(g, 40) ? 0 : below(g, g->chunk), PICK(g, g->chunk, 4096, 100), 1 - buffer,
+         below(g, 256));
     if (how != P_READONLY && how != P_NONE)
         return;
     copy_between(g, S_SRC, S_DST, g->chunk, false);
@@ -490,8 +473,8 @@ static void do_parallel(struct generator *g)
     open_destination(g, S_DST2, F_DST2);
     unsigned at = EMIT(g, K_PARALLEL, 0);
     EMIT(g, K_COPY, S_SRC, S_DST, 0, g->chunk, g->chunk * 6, R_READ, W_WRITE, D_NONE);
-    EMIT(g, K_COPY, S_SRC2, S_DST2, 1, g->chunk, g->chunk * 6, R_READ, W_WRITE,
-         PICK(g, D_NONE, D_LOOK_ALL, D_FLIP), 2, 5);
+    EMIT(g, K_COPY, S_SRC2, S_DST2, 1, g->chunk, g->chunk * 6, R_READ, W_WRITE, PICK(g, D_NONE, D_LOOK_ALL, D_FLIP), 2,
+         5);
     close_group(g, at);
 }
 
@@ -645,8 +628,7 @@ static void some_other_things(struct generator *g, int where, int most)
 static void make_buffers(struct generator *g)
 {
     int32_t size = g->chunk * 2 + PICK(g, 64, 4096, 10000);
-    int32_t kind =
-        chance(g, 40) ? PICK(g, B_ALIGNED, B_PRIVATE, B_ODD, B_MALLOC) : below(g, BUFFER_KINDS);
+    int32_t kind = chance(g, 40) ? PICK(g, B_ALIGNED, B_PRIVATE, B_ODD, B_MALLOC) : below(g, BUFFER_KINDS);
     EMIT(g, K_BUFFER, 0, kind, size);
     EMIT(g, K_BUFFER, 1, PICK(g, B_MALLOC, B_PRIVATE, B_CALLOC), size);
 }
@@ -760,8 +742,7 @@ static void end_program(struct generator *g)
 
 void generate(struct program *program, uint64_t seed)
 {
-    struct generator g = {
-        .program = program, .state = seed * 0x2545f4914f6cdd1du + 1, .where = IN_MAIN};
+    struct generator g = {.program = program, .state = seed * 0x2545f4914f6cdd1du + 1, .where = IN_MAIN};
     memset(program, 0, sizeof *program);
     program->seed = seed;
     program->unprivileged = chance(&g, 15);

@@ -19,10 +19,8 @@ static ssize_t splice_piece(int src, loff_t *from, int dst, loff_t *to, size_t c
     ssize_t got = splice(src, from, ends[1], NULL, count, 0), put = got;
     if (got > 0 && tee_too && pipe(twin) == 0) {
         unsigned char room[PIPE_ROOM];
-        ssize_t twins = tee(ends[0], twin[1], (size_t)got, 0),
-                seen = read(twin[0], room, sizeof room);
-        note_full(N_HASH, seen == twins,
-                  seen > 0 ? hash_bytes(room, (size_t)seen < 4096 ? (size_t)seen : 4096) : 0, 0);
+        ssize_t twins = tee(ends[0], twin[1], (size_t)got, 0), seen = read(twin[0], room, sizeof room);
+        note_full(N_HASH, seen == twins, seen > 0 ? hash_bytes(room, (size_t)seen < 4096 ? (size_t)seen : 4096) : 0, 0);
         close(twin[0]);
         close(twin[1]);
     }

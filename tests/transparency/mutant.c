@@ -9,21 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum fault {
-    NOTHING,
-    ERRNO,
-    SIZE,
-    DROP,
-    AHEAD,
-    LONGER,
-    OFFSET,
-    NUMBER,
-    LOCK,
-    MTIME,
-    STALE,
-    HANG,
-    FAULTS
-};
+enum fault { NOTHING, ERRNO, SIZE, DROP, AHEAD, LONGER, OFFSET, NUMBER, LOCK, MTIME, STALE, HANG, FAULTS };
 
 static const char *const names[FAULTS] = {"nothing", "errno",  "size", "drop",  "ahead", "longer",
                                           "offset",  "number", "lock", "mtime", "stale", "hang"};

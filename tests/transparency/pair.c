@@ -21,8 +21,7 @@ enum { OLD_ENOUGH_MS = 40, NOBODY = 65534 };
 static bool open_trace(struct side *side, int worker, char letter)
 {
     const char *room = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(side->trace_path, sizeof side->trace_path, "%s/transparency-%d-%d%c", room, getpid(),
-             worker, letter);
+    snprintf(side->trace_path, sizeof side->trace_path, "%s/transparency-%d-%d%c", room, getpid(), worker, letter);
     int fd = open(side->trace_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0 || fchmod(fd, 0666) != 0 || ftruncate(fd, (off_t)sizeof(struct shared)) != 0)
         return false;
@@ -65,8 +64,7 @@ static void wait_until_old(const struct side *side, int number)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    long age = (now.tv_sec - side->made[number].tv_sec) * 1000 +
-               (now.tv_nsec - side->made[number].tv_nsec) / 1000000;
+    long age = (now.tv_sec - side->made[number].tv_sec) * 1000 + (now.tv_nsec - side->made[number].tv_nsec) / 1000000;
     if (age < OLD_ENOUGH_MS)
         usleep((useconds_t)(OLD_ENOUGH_MS - age) * 1000);
 }
@@ -149,8 +147,7 @@ static void become_actor(const struct pair *pair, const struct side *side, const
      */
     if (pair->settings->library && realpath(pair->settings->library, name))
         setenv(library ? "LD_PRELOAD" : "NO_PRELOAD", name, 1);
-    if (pair->program.unprivileged && geteuid() == 0 &&
-        (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+    if (pair->program.unprivileged && geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
         _exit(122);
     execl(pair->settings->actor, "actor", seed, side->path, side->trace_path, (char *)NULL);
     _exit(121);
@@ -165,8 +162,7 @@ static bool ended_in_time(pid_t child, int seconds)
     return ready == 1;
 }
 
-static void run_side(const struct pair *pair, struct side *side, const char *library,
-                     const uint8_t *skip)
+static void run_side(const struct pair *pair, struct side *side, const char *library, const uint8_t *skip)
 {
     memset(side->trace, 0, offsetof(struct shared, records));
     if (skip)

@@ -34,7 +34,7 @@ struct pair {
     struct program program;
     struct side plain, preloaded;
     char signature[SIGNATURE_ROOM]; /* what kind of difference, empty when there is none */
-    bool engaged; /* the preloaded run shared extents that the plain one did not */
+    bool engaged;                   /* the preloaded run shared extents that the plain one did not */
 };
 
 bool pair_open(struct pair *pair, const struct settings *settings, int worker);

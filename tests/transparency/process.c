@@ -229,8 +229,7 @@ void handle_in_copy(int what, int src, int dst, struct buffer *buffer)
 static void raise_on_small_stack(const struct op *op)
 {
     size_t size = (getauxval(AT_MINSIGSTKSZ) + 2 * PAGE) / PAGE * PAGE + PAGE;
-    unsigned char *room =
-        mmap(NULL, size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *room = mmap(NULL, size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect(room, PAGE, PROT_NONE);
     stack_t stack = {.ss_sp = room + PAGE, .ss_size = size}, none = {.ss_flags = SS_DISABLE};
     sigaltstack(&stack, NULL);
@@ -328,8 +327,7 @@ static bool independent(void)
 void perform_parallel(const struct op *op, unsigned index)
 {
     static struct record rooms[2][PARALLEL_RECORDS];
-    struct part parts[2] = {{index + 1, index + 2, rooms[0]},
-                            {index + 2, index + 1 + op->group, rooms[1]}};
+    struct part parts[2] = {{index + 1, index + 2, rooms[0]}, {index + 2, index + 1 + op->group, rooms[1]}};
     pthread_t threads[2];
     if (!independent())
         return;

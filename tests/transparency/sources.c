@@ -15,10 +15,9 @@ static const struct {
     uint8_t holes;     /* every second group of 64 KiB is a hole */
     uint8_t repeating; /* every page the same: offsets cannot be told apart by their bytes */
 } catalogue[SOURCES] = {
-    {64 * KIB, 0, 0},   {128 * KIB + 1, 0, 0},   {200000, 0, 0},           {256 * KIB, 0, 0},
-    {300001, 0, 0},     {512 * KIB, 0, 0},       {512 * KIB + 4095, 0, 0}, {1024 * KIB, 0, 0},
-    {1024 * KIB, 1, 0}, {700000, 1, 0},          {4096 * KIB, 0, 0},       {2048 * KIB + 777, 0, 0},
-    {256 * KIB, 0, 1},  {400 * KIB + 100, 0, 1},
+    {64 * KIB, 0, 0},   {128 * KIB + 1, 0, 0},    {200000, 0, 0},     {256 * KIB, 0, 0},       {300001, 0, 0},
+    {512 * KIB, 0, 0},  {512 * KIB + 4095, 0, 0}, {1024 * KIB, 0, 0}, {1024 * KIB, 1, 0},      {700000, 1, 0},
+    {4096 * KIB, 0, 0}, {2048 * KIB + 777, 0, 0}, {256 * KIB, 0, 1},  {400 * KIB + 100, 0, 1},
 };
 
 uint64_t source_size(int number)

@@ -51,9 +51,7 @@ enum what {
     WHATS
 };
 
-enum {
-    AT_LEAST = 1
-}; /* another process looks while the copy runs: it may see more than a plain run shows */
+enum { AT_LEAST = 1 }; /* another process looks while the copy runs: it may see more than a plain run shows */
 
 struct record {
     int64_t value;

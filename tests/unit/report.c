@@ -1,6 +1,6 @@
 /* The report's line: what is in it, and how names of any bytes are written as JSON (RFC 8259). */
-#include "core/private.h"
 #include "core/report.h"
+#include "core/private.h"
 #include "core/settings.h"
 
 #include "files.h"

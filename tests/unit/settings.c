@@ -85,9 +85,9 @@ Test(settings, engines)
     cr_expect_eq(settings.engines, 1);
     is_good("OFFLOAD_ENGINES=");
     cr_expect_eq(settings.engines, ~0U);
-    static const char *const bad[] = {"OFFLOAD_ENGINES=clon",        "OFFLOAD_ENGINES=clones",
-                                      "OFFLOAD_ENGINES=,",           "OFFLOAD_ENGINES=clone,,kernel",
-                                      "OFFLOAD_ENGINES=clone;kernel", "OFFLOAD_ENGINES=clone,warp"};
+    static const char *const bad[] = {
+        "OFFLOAD_ENGINES=clon",          "OFFLOAD_ENGINES=clones",       "OFFLOAD_ENGINES=,",
+        "OFFLOAD_ENGINES=clone,,kernel", "OFFLOAD_ENGINES=clone;kernel", "OFFLOAD_ENGINES=clone,warp"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         is_bad(bad[i]);
         cr_expect_eq(settings.engines, ~0U, "%s", bad[i]);
@@ -117,8 +117,12 @@ Test(settings, min_size)
     cr_expect_eq(settings.min_size, 4096);
     is_good("OFFLOAD_MIN_SIZE=1099511627776");
     cr_expect_eq(settings.min_size, (off_t)1 << 40);
-    static const char *const bad[] = {"OFFLOAD_MIN_SIZE=64K", "OFFLOAD_MIN_SIZE=-1",  "OFFLOAD_MIN_SIZE=+1",
-                                      "OFFLOAD_MIN_SIZE= 1",  "OFFLOAD_MIN_SIZE=0x10", "OFFLOAD_MIN_SIZE=1.5",
+    static const char *const bad[] = {"OFFLOAD_MIN_SIZE=64K",
+                                      "OFFLOAD_MIN_SIZE=-1",
+                                      "OFFLOAD_MIN_SIZE=+1",
+                                      "OFFLOAD_MIN_SIZE= 1",
+                                      "OFFLOAD_MIN_SIZE=0x10",
+                                      "OFFLOAD_MIN_SIZE=1.5",
                                       "OFFLOAD_MIN_SIZE=18446744073709551617"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         is_bad(bad[i]);
