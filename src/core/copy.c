@@ -122,24 +122,6 @@ void copy_finish(void)
     table_leave(blocked);
 }
 
-void copy_fill_memory(const void *at, size_t n)
-{
-    uint64_t blocked;
-    if (!table_enter_running(&blocked))
-        return;
-    lazy_let_go(at, n);
-    table_leave(blocked);
-}
-
-void copy_forbid_lazy(void)
-{
-    uint64_t blocked;
-    if (!table_enter_running(&blocked))
-        return;
-    lazy_forbid();
-    table_leave(blocked);
-}
-
 /* ---- beginning ---- */
 
 /* As guard_look(); what is no regular file is not asked about again. */
@@ -151,19 +133,6 @@ static bool look(int fd, struct file_state *state)
     return regular;
 }
 
-/* Whether the file is behind a descriptor of the set: the one that is written to, or another. */
-static bool used_unseen(const struct unseen_use *set, const struct file_state *file)
-{
-    struct file_state other;
-    for (int fd = 0; fd < UNSEEN_RANGE; fd++) {
-        if (fd % 8 == 0 && !set->held[fd / 8])
-            fd += 7;
-        else if (unseen_holds(set, fd) && guard_look(fd, &other) && guard_same_file(&other, file))
-            return true;
-    }
-    return set->beyond;
-}
-
 /* Are these two files that a copy could be between? */
 static enum reason files_fit(struct candidate *c)
 {
@@ -171,11 +140,7 @@ static enum reason files_fit(struct candidate *c)
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
-    if (!owned_holds(c->destination))
-        return REASON_SHARED;
-    if (used_unseen(&streamed, &c->destination_state))
-        return REASON_STREAMED;
-    return used_unseen(&mapped, &c->destination_state) ? REASON_MAPPED : REASON_NONE;
+    return owned_holds(c->destination) ? REASON_NONE : REASON_SHARED;
 }
 
 /* Where the bytes stand in both files. `note`: how they were read, or NULL if the kernel is to copy from c->from. */
@@ -206,10 +171,30 @@ static struct session *take_place(const struct candidate *c)
         /* The number means another file by now, or the program goes on from another source. */
         report_copy(s);
         s->tally = (struct tally){0};
-        s->lazy = (struct lazy_copy){0};
         s->hold = s->cuts = 0;
     }
     return s;
+}
+
+/* Whether the file is behind a descriptor of the set: the one that is written to, or another. */
+static bool used_unseen(const struct unseen_use *set, const struct file_state *file)
+{
+    struct file_state other;
+    for (int fd = 0; fd < UNSEEN_RANGE; fd++) {
+        if (fd % 8 == 0 && !set->held[fd / 8])
+            fd += 7;
+        else if (unseen_holds(set, fd) && guard_look(fd, &other) && guard_same_file(&other, file))
+            return true;
+    }
+    return set->beyond;
+}
+
+/* Is the destination written, or looked at, where no hook sees it? */
+static enum reason unseen_uses(const struct candidate *c)
+{
+    if (used_unseen(&streamed, &c->destination_state))
+        return REASON_STREAMED;
+    return used_unseen(&mapped, &c->destination_state) ? REASON_MAPPED : REASON_NONE;
 }
 
 /* Starts the session in its place of the table if nothing is against it. */
@@ -221,12 +206,14 @@ static enum reason start_in(struct session *s, const struct candidate *c)
     enum reason proof = why == REASON_NONE || report_refusal ? session_prove(s, c) : why;
     if (proof == REASON_NONE)
         report_keep_names(s);
+    if (why == REASON_NONE)
+        why = proof == REASON_NONE ? unseen_uses(c) : proof;
     s->tally.reason = why;
-    if (why == REASON_NONE && proof == REASON_NONE)
+    if (why == REASON_NONE)
         session_start(s, c);
     else
         session_drop_proof(s);
-    return why == REASON_NONE ? proof : why;
+    return why;
 }
 
 /* Begins a session for a candidate that fits, and returns it locked; or returns NULL and says why. */
@@ -284,19 +271,6 @@ static struct session *new_session(struct candidate *c)
 }
 
 /* ---- serving ---- */
-
-size_t copy_read_recognised(int fd, void *buffer, size_t n)
-{
-    uint64_t blocked;
-    if (n == 0 || switched_off() || !table_enter_running(&blocked))
-        return 0;
-    struct session *s = table_find_source(fd);
-    size_t served = s ? session_read(s, buffer, n < LONGEST_CALL ? n : LONGEST_CALL) : 0;
-    if (s)
-        table_unlock(s);
-    table_leave(blocked);
-    return served;
-}
 
 /* A running session takes the write. */
 static bool write_running(int fd, const void *buffer, size_t n, bool *running)

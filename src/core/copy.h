@@ -19,13 +19,10 @@
 #include <sys/types.h>
 
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
-size_t copy_read_recognised(int fd, void *buffer, size_t n);
 bool copy_write_recognised(int fd, const void *buffer, size_t n);
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
-void copy_fill_memory(const void *at, size_t n);
-void copy_forbid_lazy(void);
 void copy_close_from(unsigned first, unsigned last);
 
 /* Whether any copy is known to the process. */
@@ -38,15 +35,6 @@ static inline bool copy_watching(void)
 static inline bool copy_running(void)
 {
     return __atomic_load_n(&sessions_running, __ATOMIC_RELAXED) != 0;
-}
-
-/*
- * Asks whether a read(2) need be made. Returns the bytes that it would have given, of which the descriptor's offset has
- * moved and which will be in the buffer when somebody looks; or 0: call read(2).
- */
-static inline size_t copy_read_lazily(int fd, void *buffer, size_t n)
-{
-    return copy_running() ? copy_read_recognised(fd, buffer, n) : 0;
 }
 
 /* Tells that a read(2) of `fd` into `buffer` gave n bytes, or failed. Returns n. */
@@ -111,13 +99,6 @@ static inline void copy_settle_all(void)
 {
     if (copy_running())
         copy_settle_every();
-}
-
-/* Tells that the mappings of n bytes of memory from `at` on are about to change or go. */
-static inline void copy_memory_changing(const void *at, size_t n)
-{
-    if (copy_running())
-        copy_fill_memory(at, n);
 }
 
 /* Tells that `fd` was just opened by this process. Returns fd. */

@@ -18,7 +18,7 @@ static long lowest_private(void)
     return (long)(limit.rlim_cur - limit.rlim_cur / 4);
 }
 
-int private_descriptors[PRIVATE_USES] = {-1, -1};
+int private_descriptors[PRIVATE_USES] = {-1};
 
 int private_descriptor(long low)
 {

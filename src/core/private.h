@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum private_use { PRIVATE_REPORT, PRIVATE_PAGEMAP, PRIVATE_USES };
+enum private_use { PRIVATE_REPORT, PRIVATE_USES };
 
 /* The descriptor of each use, or -1. Each is set by its owner only; others ask whether a number is among them. */
 extern int private_descriptors[PRIVATE_USES];
@@ -18,7 +18,7 @@ int private_descriptor(long low);
 /* Whether the descriptor is one of ours, which the program must not close, since it does not know of it. */
 static inline bool private_is(int fd)
 {
-    return fd >= 0 && (fd == private_descriptors[PRIVATE_REPORT] || fd == private_descriptors[PRIVATE_PAGEMAP]);
+    return fd >= 0 && fd == private_descriptors[PRIVATE_REPORT];
 }
 
 /* The lowest of ours from `first` to `last`, or last + 1. */

@@ -146,14 +146,6 @@ static enum reason outcome(const struct session *s)
     return s->tally.reason == REASON_NONE ? REASON_UNFINISHED : s->tally.reason;
 }
 
-/* How it was proven that the program wrote what it had read. */
-static const char *buffers_word(const struct session *s)
-{
-    if (!s->pair.compares || !s->tally.writes_elided)
-        return NULL;
-    return s->tally.reads_elided ? "lazy" : "compare";
-}
-
 static void write_line(const struct session *s, struct line *line)
 {
     /* Behind the line's own bytes: the program's stack may be a signal handler's, of two kilobytes. */
@@ -171,9 +163,6 @@ static void write_line(const struct session *s, struct line *line)
     add_string_field(line, "engine", s->tally.offloaded ? s->tally.engine : NULL);
     add_number_field(line, "reads_elided", s->tally.reads_elided);
     add_number_field(line, "writes_elided", s->tally.writes_elided);
-    add_string_field(line, "buffers", buffers_word(s));
-    add_string_field(line, "buffers_reason", s->lazy.refused ? reason_words(s->lazy.refused) : NULL);
-    add_number_field(line, "faults", s->lazy.faults);
     add_string_field(line, "reason", reason_words(outcome(s)));
     add(line, "}\n");
     KERNEL(SYS_write, *descriptor, line->bytes, line->length);

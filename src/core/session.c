@@ -22,8 +22,6 @@
 #define SHORT_CALL_NS 15000000L
 /* Bytes that the program must write itself after the first cut before the session begins again; doubled by each cut. */
 #define FIRST_HOLD ((uint64_t)256 << 10)
-/* What must be left of the source for the start of the filler, about 0.3 ms with its end, to pay. */
-#define LEAST_LAZY_COPY ((off_t)4 << 20)
 /* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
 #define DIRECT_BLOCK 4096
 
@@ -286,27 +284,6 @@ static bool direct_allows(const struct session *s, const void *buffer, size_t n)
     return !s->direct || ((uintptr_t)buffer | n | (uintptr_t)s->mark) % DIRECT_BLOCK == 0;
 }
 
-static enum reason compare_part(const struct session *s, const char *part, size_t n, off_t at)
-{
-    return n ? compare_buffer(part, n, s->pair.source, at - s->shift, s->scratch) : REASON_NONE;
-}
-
-/*
- * Does the buffer hold what the source holds at the mark's place? *source_read: the source was read to tell, so it must
- * be as it was.
- */
-static enum reason prove_buffer(struct session *s, const char *buffer, size_t n, bool *source_read)
-{
-    const char *first = buffer, *last = buffer;
-    if (s->lazy.on)
-        lazy_untouched(&s->lazy, buffer, n, s->mark - s->shift, &first, &last);
-    *source_read = last - first < (long)n;
-    enum reason why = compare_part(s, buffer, (size_t)(first - buffer), s->mark);
-    if (why == REASON_NONE)
-        why = compare_part(s, last, (size_t)(buffer + n - last), s->mark + (last - buffer));
-    return why;
-}
-
 /* Moves a descriptor's offset on by n, if it stood at `at`. */
 static bool step_on(int fd, off_t at, size_t n)
 {
@@ -331,7 +308,6 @@ static enum reason move_mark(struct session *s, size_t n)
 bool session_write(struct session *s, const void *buffer, size_t n)
 {
     off_t goal = s->mark + (off_t)n;
-    bool source_read;
     enum reason why = goal > s->frontier ? position_holds(s) : REASON_NONE;
     if (why == REASON_NONE && goal > source_end(s))
         why = REASON_SOURCE_ENDED;
@@ -339,11 +315,11 @@ bool session_write(struct session *s, const void *buffer, size_t n)
         why = REASON_UNALIGNED;
     /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
     if (why == REASON_NONE)
-        why = prove_buffer(s, buffer, n, &source_read);
+        why = compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, s->scratch);
     if (why == REASON_NONE && goal > s->frontier)
         why = reach(s, goal);
     /* Asked last, so that it holds for all that was read and compared before. */
-    if (why == REASON_NONE && source_read && !guard_unchanged(s->pair.source, &s->source))
+    if (why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source))
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE && !guard_unchanged(s->pair.destination, &s->left))
         why = REASON_DESTINATION_CHANGED;
@@ -400,78 +376,6 @@ size_t session_copy(struct session *s, off_t from, size_t n)
     return n;
 }
 
-/* ---- lazy reads ---- */
-
-static bool may_be_lazy(struct session *s, off_t from)
-{
-    if (settings.buffers == BUFFERS_COMPARE)
-        lazy_end(&s->lazy, REASON_LAZY_OFF);
-    if (s->lazy.on || s->lazy.refused != REASON_NONE)
-        return s->lazy.on;
-    if (settings.buffers == BUFFERS_COMPARE)
-        s->lazy.refused = REASON_LAZY_OFF;
-    else if (settings.buffers == BUFFERS_AUTO && s->source.size - from < LEAST_LAZY_COPY)
-        s->lazy.refused = REASON_LAZY_SMALL;
-    else if (!s->engine->freezes_source || s->direct || has_flag(s->pair.source, O_DIRECT))
-        s->lazy.refused = REASON_LAZY_OFF;
-    else
-        lazy_begin(&s->lazy, s->pair.source, s->pair.destination, s->shift, &s->source);
-    return s->lazy.on;
-}
-
-/* How much of n bytes the source has from there on. */
-static size_t left_from(const struct session *s, off_t from, size_t n)
-{
-    off_t left = from < s->source.size ? s->source.size - from : 0;
-    return (off_t)n < left ? n : (size_t)left;
-}
-
-/* Moves the source's descriptor on by what a read of n bytes would give: *from is where it stood. 0: it does not move. */
-static size_t step_source(struct session *s, size_t n, off_t *from)
-{
-    int fd = s->pair.source;
-    *from = s->read_at;
-    size_t there = left_from(s, *from, n);
-    if (there && step_on(fd, *from, there))
-        return there;
-    *from = KERNEL(SYS_lseek, fd, 0, SEEK_CUR);
-    there = *from < 0 ? 0 : left_from(s, *from, n);
-    return there && step_on(fd, *from, there) ? there : 0;
-}
-
-/* The destination holds the range, and the source is as it was. */
-static enum reason bytes_hold(struct session *s, off_t from, size_t n)
-{
-    off_t goal = from + s->shift + (off_t)n;
-    enum reason why = goal > s->frontier ? reach(s, goal) : REASON_NONE;
-    return why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source) ? REASON_SOURCE_CHANGED : why;
-}
-
-size_t session_read(struct session *s, void *buffer, size_t n)
-{
-    off_t from;
-    if ((!s->lazy.on && s->lazy.refused != REASON_NONE) || !lazy_pays(buffer, n))
-        return 0;
-    n = step_source(s, n, &from);
-    if (n == 0)
-        return 0;
-    bool lazily = false;
-    if (from + s->shift >= s->mark && may_be_lazy(s, from)) {
-        enum reason why = bytes_hold(s, from, n);
-        if (why != REASON_NONE)
-            session_settle(s, why);
-        else
-            lazily = lazy_read(&s->lazy, buffer, n, s->pair.source, from);
-    }
-    if (!lazily) {
-        KERNEL(SYS_lseek, s->pair.source, from, SEEK_SET);
-        return 0;
-    }
-    s->read_at = from + (off_t)n;
-    s->tally.reads_elided++;
-    return n;
-}
-
 /* ---- the end ---- */
 
 static void cut_back(struct session *s)
@@ -489,8 +393,6 @@ void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
         return;
-    /* First: the destination may be what the buffers are filled from. */
-    lazy_end(&s->lazy, s->lazy.refused);
     if (guard_unchanged(s->pair.destination, &s->left))
         cut_back(s);
     else

@@ -10,7 +10,7 @@
 /* A clone costs about as much as writing 64 KiB to the page cache: below that there is nothing to win. */
 #define DEFAULT_MIN_SIZE (64 << 10)
 
-struct settings settings = {.engines = ~0U, .buffers = BUFFERS_COMPARE, .min_size = DEFAULT_MIN_SIZE};
+struct settings settings = {.engines = ~0U, .min_size = DEFAULT_MIN_SIZE};
 
 /* One line: "liboffload: NAME=VALUE: PROBLEM". One write(2), so that lines of several processes do not mix. */
 static void complain(const char *name, const char *value, const char *problem)
@@ -65,18 +65,6 @@ static void read_engines(const char *value)
         settings.engines = engines;
 }
 
-static void read_buffers(const char *value)
-{
-    if (strcmp(value, "lazy") == 0)
-        settings.buffers = BUFFERS_LAZY;
-    else if (strcmp(value, "compare") == 0)
-        settings.buffers = BUFFERS_COMPARE;
-    else if (strcmp(value, "auto") == 0)
-        settings.buffers = BUFFERS_AUTO;
-    else if (*value)
-        complain("OFFLOAD_BUFFERS", value, "none of auto, lazy and compare; compare is used");
-}
-
 static void read_min_size(const char *value)
 {
     off_t size = 0;
@@ -102,7 +90,6 @@ static const struct {
 } readers[] = {
     {"OFFLOAD", read_off},
     {"OFFLOAD_ENGINES", read_engines},
-    {"OFFLOAD_BUFFERS", read_buffers},
     {"OFFLOAD_MIN_SIZE", read_min_size},
     {"OFFLOAD_REPORT", read_report},
 };

@@ -1,4 +1,4 @@
-/* What the user set through the environment: OFFLOAD, OFFLOAD_ENGINES, OFFLOAD_BUFFERS, OFFLOAD_MIN_SIZE, OFFLOAD_REPORT. */
+/* What the user set through the environment: OFFLOAD, OFFLOAD_ENGINES, OFFLOAD_MIN_SIZE, OFFLOAD_REPORT. */
 #ifndef LIBOFFLOAD_SETTINGS_H
 #define LIBOFFLOAD_SETTINGS_H
 
@@ -6,18 +6,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/*
- * Written once by the constructor, before the program has threads; only read afterwards, but for `buffers`, which
- * lazy_forbid() may turn to BUFFERS_COMPARE.
- */
+/* Written once by the constructor, before the program has threads; only read afterwards. */
 struct settings {
-    bool off;         /* OFFLOAD=off: every hook goes straight to the original */
-    unsigned engines; /* bit i: the engine at place i of engine_list() may serve */
-    enum {
-        BUFFERS_AUTO,    /* lazy where that pays */
-        BUFFERS_LAZY,    /* lazy wherever it can be done */
-        BUFFERS_COMPARE, /* never lazy: the default */
-    } buffers;
+    bool off;           /* OFFLOAD=off: every hook goes straight to the original */
+    unsigned engines;   /* bit i: the engine at place i of engine_list() may serve */
     off_t min_size;     /* bytes of source below which a copy is left alone */
     bool filtered;      /* a seccomp filter was there at the start: only what every program calls is called */
     const char *report; /* the file to append reports to, or NULL */

@@ -24,9 +24,6 @@ extern struct unseen_use streamed, mapped;
 void unseen_add(struct unseen_use *set, int fd);
 void unseen_remove_range(struct unseen_use *set, int first, int last);
 
-/* Learns whose sets these are: a child of vfork(), which shares the memory but not the descriptors, takes nothing out. */
-void unseen_start(void);
-
 /* Whether the descriptor may be in the set. */
 static inline bool unseen_holds(const struct unseen_use *set, int fd)
 {

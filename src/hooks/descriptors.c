@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <string.h>
 #include <sys/file.h>
 
 /* open(2): a mode is passed only with these flags. */
@@ -18,21 +17,13 @@ static bool takes_mode(int flags)
     return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
-/* copy_opened(), for a descriptor that was opened by its path: /proc has ways to look at memory past the page tables. */
-static int opened(const char *path, int fd)
-{
-    if (fd >= 0 && copy_running() && strncmp(path, "/proc/", 6) == 0)
-        copy_forbid_lazy();
-    return copy_opened(fd);
-}
-
 EXPORT int open(const char *path, int flags, ...)
 {
     va_list rest;
     va_start(rest, flags);
     mode_t mode = takes_mode(flags) ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    return opened(path, original_open(path, flags, mode));
+    return copy_opened(original_open(path, flags, mode));
 }
 
 EXPORT int openat(int dir, const char *path, int flags, ...)
@@ -41,24 +32,24 @@ EXPORT int openat(int dir, const char *path, int flags, ...)
     va_start(rest, flags);
     mode_t mode = takes_mode(flags) ? va_arg(rest, mode_t) : 0;
     va_end(rest);
-    return opened(path, original_openat(dir, path, flags, mode));
+    return copy_opened(original_openat(dir, path, flags, mode));
 }
 
 EXPORT int creat(const char *path, mode_t mode)
 {
-    return opened(path, original_creat(path, mode));
+    return copy_opened(original_creat(path, mode));
 }
 
 int __open_2(const char *path, int flags);
 EXPORT int __open_2(const char *path, int flags)
 {
-    return opened(path, original___open_2(path, flags));
+    return copy_opened(original___open_2(path, flags));
 }
 
 int __openat_2(int dir, const char *path, int flags);
 EXPORT int __openat_2(int dir, const char *path, int flags)
 {
-    return opened(path, original___openat_2(dir, path, flags));
+    return copy_opened(original___openat_2(dir, path, flags));
 }
 
 EXPORT int mkstemp(char *path)

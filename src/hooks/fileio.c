@@ -4,10 +4,6 @@
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-    cancellation_point();
-    size_t there = copy_read_lazily(fd, buf, n);
-    if (there)
-        return copy_read(fd, buf, (ssize_t)there);
     copy_look(fd);
     return copy_read(fd, buf, original_read(fd, buf, n));
 }

@@ -2,7 +2,6 @@
 #include "../core/copy.h"
 #include "../core/report.h"
 #include "../core/settings.h"
-#include "../core/unseen.h"
 #include "originals.h"
 
 #include <sys/auxv.h>
@@ -14,7 +13,6 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     (void)argv;
     originals_resolve();
     settings_read(environment, getauxval(AT_SECURE) != 0);
-    unseen_start();
     report_open();
 }
 

@@ -34,7 +34,7 @@ warns_once() {
     assert_shared source copy
 }
 
-plan 18
+plan 14
 on_filesystem() {
     make_source source
     verdict "no setting clones" clones A=b
@@ -46,10 +46,6 @@ on_filesystem() {
     verdict "a source below OFFLOAD_MIN_SIZE does not" does_not_clone \
         OFFLOAD_MIN_SIZE=$(($(stat -c %s source) + 1))
     verdict "OFFLOAD_MIN_SIZE=0 clones" clones OFFLOAD_MIN_SIZE=0
-    verdict "OFFLOAD_BUFFERS=auto clones" clones OFFLOAD_BUFFERS=auto
-    verdict "OFFLOAD_BUFFERS=lazy clones" clones OFFLOAD_BUFFERS=lazy
-    verdict "OFFLOAD_BUFFERS=compare clones" clones OFFLOAD_BUFFERS=compare
-    verdict "OFFLOAD_BUFFERS with a bad word" warns_once OFFLOAD_BUFFERS=eager
     verdict "OFFLOAD with a bad value" warns_once OFFLOAD=perhaps
     verdict "OFFLOAD_ENGINES with a bad name" warns_once OFFLOAD_ENGINES=clone,teleport
     verdict "OFFLOAD_MIN_SIZE with a word" warns_once OFFLOAD_MIN_SIZE=many
@@ -57,4 +53,4 @@ on_filesystem() {
     verdict "OFFLOAD_MIN_SIZE beyond 64 bits" warns_once OFFLOAD_MIN_SIZE=99999999999999999999
     verdict "OFFLOAD_MIN_SIZE with something behind it" warns_once OFFLOAD_MIN_SIZE=64k
 }
-on_each xfs 18 on_filesystem
+on_each xfs 14 on_filesystem

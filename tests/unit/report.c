@@ -98,7 +98,6 @@ Test(report, a_line_has_every_field)
         .source = {.size = 1000000},
         .mark = 1000000,
         .tally = {.offloaded = 18446744073709551615U, .engine = "clone", .reads_elided = 3, .writes_elided = 4},
-        .lazy = {.refused = REASON_LAZY_LOOKED, .faults = 5},
     };
     report_open();
     cr_assert(report_wanted());
@@ -107,9 +106,8 @@ Test(report, a_line_has_every_field)
     snprintf(wanted, sizeof wanted,
              ", \"pid\": %d, \"source\": \"%s/from\", \"destination\": \"%s/to\", \"size\": 1000000, "
              "\"offloaded\": 18446744073709551615, \"written\": 0, \"engine\": \"clone\", \"reads_elided\": 3, "
-             "\"writes_elided\": 4, \"buffers\": \"lazy\", \"buffers_reason\": \"%s\", \"faults\": 5, \"reason\": "
-             "\"%s\"}\n",
-             (int)getpid(), directory, directory, reason_words(REASON_LAZY_LOOKED), reason_words(REASON_NONE));
+             "\"writes_elided\": 4, \"reason\": \"%s\"}\n",
+             (int)getpid(), directory, directory, reason_words(REASON_NONE));
     cr_expect_eq(strncmp(line, "{\"program\": \"/", 14), 0);
     cr_expect_not_null(strstr(line, wanted), "wanted %s in %s", wanted, line);
     expect_json();

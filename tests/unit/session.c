@@ -37,7 +37,6 @@ static void set_up(void)
 {
     if (!shares_extents())
         cr_skip_test("the file system of TMPDIR cannot share extents");
-    settings.buffers = BUFFERS_COMPARE;
 }
 
 TestSuite(session, .init = set_up, .timeout = 60);
@@ -507,12 +506,4 @@ Test(session, a_copy_by_the_kernel_of_a_source_that_was_changed)
     cr_expect_eq(session_copy(&s, BLOCK, BLOCK), 0);
     expect_settled(REASON_SOURCE_CHANGED);
     cr_expect_eq(file_size(c.destination), BLOCK);
-}
-
-Test(session, a_read_is_left_to_the_program_where_buffers_are_compared)
-{
-    begin(SIZE);
-    cr_expect_eq(session_read(&s, buffer, BLOCK), 0);
-    cr_expect_eq(s.lazy.refused, REASON_LAZY_OFF);
-    cr_expect_eq(offset(c.source), 0);
 }

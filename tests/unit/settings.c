@@ -43,7 +43,6 @@ Test(settings, the_defaults)
 {
     cr_expect_not(settings.off);
     cr_expect_eq(settings.engines, ~0U);
-    cr_expect_eq(settings.buffers, BUFFERS_AUTO);
     cr_expect_eq(settings.min_size, 65536);
     cr_expect_null(settings.report);
     is_good("PATH=/bin");
@@ -92,19 +91,6 @@ Test(settings, engines)
         is_bad(bad[i]);
         cr_expect_eq(settings.engines, ~0U, "%s", bad[i]);
     }
-}
-
-Test(settings, buffers)
-{
-    is_good("OFFLOAD_BUFFERS=lazy");
-    cr_expect_eq(settings.buffers, BUFFERS_LAZY);
-    is_good("OFFLOAD_BUFFERS=compare");
-    cr_expect_eq(settings.buffers, BUFFERS_COMPARE);
-    is_good("OFFLOAD_BUFFERS=auto");
-    cr_expect_eq(settings.buffers, BUFFERS_AUTO);
-    is_good("OFFLOAD_BUFFERS=");
-    is_bad("OFFLOAD_BUFFERS=eager");
-    cr_expect_eq(settings.buffers, BUFFERS_AUTO);
 }
 
 Test(settings, min_size)

@@ -46,7 +46,6 @@ Test(table, is_empty_at_first)
     cr_expect_null(table_find(0));
     cr_expect_null(table_find(7));
     cr_expect_null(table_find(-1));
-    cr_expect_null(table_find_source(7));
     table_each(visit, NULL);
     cr_expect_eq(visited, 0);
     table_leave(blocked);
@@ -110,21 +109,6 @@ Test(table, is_full_some_time)
     table_unlock(s);
     table_each(visit, NULL);
     cr_expect_eq(visited, TABLE_SIZE);
-    table_leave(blocked);
-}
-
-Test(table, a_source_is_found_while_its_session_runs)
-{
-    uint64_t blocked;
-    enter(&blocked);
-    struct session *s = claimed(7);
-    s->pair.source = 5;
-    table_unlock(s);
-    cr_expect_null(table_find_source(5));
-    s->running = 1;
-    cr_expect_null(table_find_source(7));
-    cr_expect_eq(table_find_source(5), s);
-    table_unlock(s);
     table_leave(blocked);
 }
 
@@ -230,7 +214,7 @@ static int look_in_child(bool (*by)(uint64_t *))
         return COUNTS_PARENTS;
     if (sessions_running != 0)
         return RUNS_PARENTS;
-    if (table_find(7) || table_find_source(5))
+    if (table_find(7))
         return FOUND_PARENTS;
     struct session *s = table_claim(7);
     if (!s)
