@@ -247,8 +247,8 @@ static void refuse(const struct candidate *c, enum reason why)
 }
 
 /*
- * Could the candidate be part of a copy, as far as its files tell? `note`: how its bytes were read, or NULL if the kernel
- * is to copy them. Needs no table.
+ * Could the candidate be part of a copy, as far as its files tell? `note`: how its bytes were read, or NULL if the
+ * kernel is to copy them. Needs no table.
  */
 static bool fits(struct candidate *c, const struct read_note *note)
 {

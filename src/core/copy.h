@@ -137,8 +137,8 @@ static inline void copy_closing(int first, int last)
 }
 
 /*
- * Nothing more is to be offloaded in this process: it runs its last handlers, becomes another program, or forbids itself
- * system calls. Every copy is settled and reported, and none is begun any more. A child of vfork() ends nothing.
+ * Nothing more is to be offloaded in this process: it runs its last handlers, becomes another program, or forbids
+ * itself system calls. Every copy is settled and reported, and none is begun any more. A child of vfork() ends nothing.
  */
 void copy_finish(void);
 

@@ -92,8 +92,8 @@ void session_start(struct session *session, const struct candidate *candidate);
 bool session_write(struct session *session, const void *buffer, size_t n);
 
 /*
- * The program has the kernel copy n bytes from `from` in the source to the destination's offset. As session_write(), but
- * may serve fewer: the bytes served, or 0. The source's offset is the caller's to move.
+ * The program has the kernel copy n bytes from `from` in the source to the destination's offset. As session_write(),
+ * but may serve fewer: the bytes served, or 0. The source's offset is the caller's to move.
  */
 size_t session_copy(struct session *session, off_t from, size_t n);
 

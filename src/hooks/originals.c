@@ -25,7 +25,7 @@ static long missing(void)
     return -1;
 }
 
-/* Until the constructor has run, each original is a function of its own that does what calls.def says under `before`. */
+/* Until the constructor has run, each original is a function of its own: calls.def says under `before` what it does. */
 #define SYSTEM(number, ...) early_result(KERNEL(SYS_##number, __VA_ARGS__))
 /* Every libc since 2.28 has those that are LATE; the trap is there so that one without ends here, not in a loop. */
 #define LATE(name, ...) \
