@@ -33,6 +33,9 @@ int main(void)
     }
     double t = now_us() - a;
     claim(q == to, "mremap moved, %.1f us, events %ld, faults %ld", t, (long)h.events, h.faults - f);
+    // The caller goes on when the message is taken from the queue, before the helper has counted it.
+    for (int i = 0; i < 2000 && (h.events < 1 || h.last_event != UFFD_EVENT_REMAP); i++)
+        usleep(1000);
     claim(h.events >= 1 && h.last_event == UFFD_EVENT_REMAP,
           "event %#x told before mremap returned: from %+ld to %+ld len %ld pages", h.last_event,
           (long)(h.ev_a - (uintptr_t)p) / 4096, (long)(h.ev_b - (uintptr_t)to) / 4096, (long)(h.ev_n / P));
@@ -115,6 +118,8 @@ int main(void)
         marked(g, b, 32 * P);
         e = hh.events;
         brk(b + 16 * P);
+        for (int i = 0; i < 2000 && hh.events <= e; i++)
+            usleep(1000);
         claim(hh.events > e, "brk shrink is told: %ld", hh.events - e);
         claim(cats(b) == (WPALLOWED | SWAPPED), "below the cut: %s", cat_names(cats(b)));
         brk(b + 64 * P);

@@ -2,7 +2,7 @@
 // pages of a buffer, holds the bytes of the time of the clone whatever happens to the source; PAGEMAP_SCAN shows a written page (no longer
 // FILE), PROCMAP_QUERY shows another mapping at the place; a fork's child sees the bytes; mremap puts plain memory back atomically.
 // Also shown: what it gets wrong (MADV_DONTNEED brings the file's bytes back, not zeros).
-// Argument: a folder on a file system with reflink (default /tmp/lab/xfs).
+// Argument: a folder on a file system with reflink (default: the one it is started in).
 #include "uffd.h"
 #include <linux/fs.h>
 struct k_pq {
@@ -36,7 +36,7 @@ static int written(char *p, size_t n) // pages that are the program's: present o
 }
 int main(int argc, char **argv)
 {
-    const char *dir = argc > 1 ? argv[1] : "/tmp/lab/xfs";
+    const char *dir = argc > 1 ? argv[1] : ".";
     char path[256];
     snprintf(path, 256, "%s/snapXXXXXX", dir);
     int src = mkstemp(path);
