@@ -92,8 +92,8 @@ static int start(struct child *child, const char *path, char **argv)
 }
 
 /*
- * Who waits for the last writer of a pipe, or for a lock, waits for the command, not for us. What we were started with is
- * told from what we opened by the flag that exec(2) goes by.
+ * Who waits for the last writer of a pipe, or for a lock, waits for the command, not for us. What we were started with
+ * is told from what we opened by the flag that exec(2) goes by.
  */
 static void let_go_of_inherited(void)
 {

@@ -19,8 +19,8 @@ struct run_end {
 };
 
 /*
- * Holds all signals that are no fault of this process's own: nothing can end it any more before it has removed its file.
- * To be called before run_child(), which takes them.
+ * Holds all signals that are no fault of this process's own: nothing can end it any more before it has removed its
+ * file. To be called before run_child(), which takes them.
  */
 void run_hold_signals(void);
 
