@@ -71,7 +71,7 @@ static enum reason destination_fits(const struct candidate *c, struct session *s
     return REASON_NONE;
 }
 
-static enum reason pair_fits(const struct candidate *c, struct session *s)
+enum reason session_choose(struct session *s, const struct candidate *c)
 {
     struct statfs source, destination;
     if (KERNEL(SYS_fstatfs, c->source, &source) < 0 || KERNEL(SYS_fstatfs, c->destination, &destination) < 0)
@@ -114,7 +114,7 @@ enum reason session_fits(struct session *s, const struct candidate *c)
         return REASON_POLICY;
     enum reason why = destination_fits(c, s);
     if (why == REASON_NONE)
-        why = pair_fits(c, s);
+        why = session_choose(s, c);
     if (why == REASON_NONE)
         why = alignment_fits(c, s);
     if (why != REASON_NONE)

@@ -81,6 +81,12 @@ void session_identify(struct session *session, const struct candidate *candidate
  */
 enum reason session_fits(struct session *session, const struct candidate *candidate);
 
+/*
+ * The part of session_fits() that asks the engines: fills in the session's pair and engine from the candidate's
+ * descriptors and states. The destination's descriptor may be of any kind, a directory too.
+ */
+enum reason session_choose(struct session *session, const struct candidate *candidate);
+
 /* Is what the candidate wants written what its source holds? REASON_NONE if so. */
 enum reason session_prove(struct session *session, const struct candidate *candidate);
 
