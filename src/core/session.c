@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "../buffers/compare.h"
+#include "probes.h"
 #include "settings.h"
 #include "syscalls.h"
 
@@ -76,17 +77,10 @@ static enum reason pair_fits(const struct candidate *c, struct session *s)
     struct statfs source, destination;
     if (KERNEL(SYS_fstatfs, c->source, &source) < 0 || KERNEL(SYS_fstatfs, c->destination, &destination) < 0)
         return REASON_FS_UNKNOWN;
-    s->pair = (struct file_pair){
-        .source = c->source,
-        .destination = c->destination,
-        .source_device = c->source_state.device,
-        .destination_device = c->destination_state.device,
-        .source_fs = (uint64_t)source.f_type,
-        .destination_fs = (uint64_t)destination.f_type,
-        .block = (unsigned)destination.f_bsize,
-        .kernel = kernel_version(),
-        .compares = c->buffer != NULL,
-    };
+    s->pair.source_fs = (uint64_t)source.f_type;
+    s->pair.destination_fs = (uint64_t)destination.f_type;
+    s->pair.block = (unsigned)destination.f_bsize;
+    s->pair.kernel = kernel_version();
     enum reason why;
     s->engine = engine_choose(&s->pair, settings.engines, &why);
     return s->engine ? REASON_NONE : why;
@@ -100,11 +94,25 @@ static enum reason alignment_fits(const struct candidate *c, const struct sessio
     return c->to % granule ? REASON_UNALIGNED : REASON_NONE;
 }
 
-enum reason session_fits(struct session *s, const struct candidate *c)
+void session_identify(struct session *s, const struct candidate *c)
 {
     s->source = c->source_state;
     s->left = c->destination_state;
     s->shift = c->to - c->from;
+    s->pair = (struct file_pair){
+        .source = c->source,
+        .destination = c->destination,
+        .source_device = c->source_state.device,
+        .destination_device = c->destination_state.device,
+        .compares = c->buffer != NULL,
+    };
+}
+
+enum reason session_fits(struct session *s, const struct candidate *c)
+{
+    session_identify(s, c);
+    if (settings.policy == POLICY_NEVER)
+        return REASON_POLICY;
     enum reason why = destination_fits(c, s);
     if (why == REASON_NONE)
         why = pair_fits(c, s);
@@ -155,6 +163,7 @@ void session_start(struct session *s, const struct candidate *c)
     s->window = FIRST_WINDOW;
     s->untouched = true;
     s->tally.engine = s->engine->name;
+    PROBE_RECOGNISE(c->source, c->destination);
     __atomic_store_n(&s->running, 1, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
 }
@@ -225,6 +234,7 @@ static enum reason accept_step(struct session *s, off_t reached)
         return REASON_ENGINE_FAILED;
     if (has_flag(s->pair.destination, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
         return REASON_ENGINE_FAILED;
+    PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
     return REASON_NONE;
 }
@@ -397,6 +407,7 @@ void session_settle(struct session *s, enum reason why)
         cut_back(s);
     else
         why = REASON_DESTINATION_CHANGED;
+    PROBE_SETTLE(s->pair.destination, reason_name(why));
     s->tally.reason = why;
     session_drop_proof(s);
     __atomic_store_n(&s->running, 0, __ATOMIC_SEQ_CST);
