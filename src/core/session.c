@@ -27,7 +27,7 @@
 
 unsigned sessions_running;
 
-static unsigned kernel_version(void)
+unsigned session_kernel(void)
 {
     struct utsname name;
     unsigned part[3] = {0, 0, 0};
@@ -84,7 +84,7 @@ enum reason session_choose(struct session *s, const struct candidate *c)
         .source_fs = (uint64_t)source.f_type,
         .destination_fs = (uint64_t)destination.f_type,
         .block = (unsigned)destination.f_bsize,
-        .kernel = kernel_version(),
+        .kernel = session_kernel(),
         .compares = c->buffer != NULL,
     };
     enum reason why;

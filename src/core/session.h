@@ -58,6 +58,9 @@ struct session {
 
 #define SESSION_PATH 4096
 
+/* The running kernel, as LINUX_VERSION_CODE; 0 if it does not say. */
+unsigned session_kernel(void);
+
 /* How many sessions of the process are running: a hint, to be read without a lock. */
 extern unsigned sessions_running;
 
