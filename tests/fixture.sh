@@ -13,7 +13,11 @@ build=${OFFLOAD_TEST_BUILD:-$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/..")}
 source_tree=${OFFLOAD_TEST_SOURCE:-$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/..")}
 # What a program prints must not depend on who runs the test.
 export LC_ALL=C TZ=UTC
-unset LD_PRELOAD OFFLOAD OFFLOAD_ENGINES OFFLOAD_MIN_SIZE OFFLOAD_REPORT
+unset LD_PRELOAD OFFLOAD
+for variable in "${!OFFLOAD_@}"; do
+    [ "${variable#OFFLOAD_TEST_}" != "$variable" ] || unset "$variable"
+done
+export OFFLOAD_CONFIG=none
 
 skip_all() {
     echo "1..0 # SKIP $*"

@@ -1,5 +1,6 @@
 #include "copy.h"
 
+#include "patterns.h"
 #include "report.h"
 #include "settings.h"
 #include "syscalls.h"
@@ -197,22 +198,48 @@ static enum reason unseen_uses(const struct candidate *c)
     return used_unseen(&mapped, &c->destination_state) ? REASON_MAPPED : REASON_NONE;
 }
 
-/* Starts the session in its place of the table if nothing is against it. */
-static enum reason start_in(struct session *s, const struct candidate *c)
+/* What is against the candidate, before its bytes are looked at. Fills in the session. */
+static enum reason may_start(struct session *s, const struct candidate *c)
 {
     /* Asked again under the lock: the process may have come to its end in another thread. */
-    enum reason why = switched_off() ? REASON_UNFINISHED : session_fits(s, c);
-    bool report_refusal = report_wanted() && why != REASON_YOUNG && why != REASON_UNALIGNED;
-    enum reason proof = why == REASON_NONE || report_refusal ? session_prove(s, c) : why;
-    if (proof == REASON_NONE)
+    if (switched_off())
+        return REASON_UNFINISHED;
+    if (c->refused == REASON_NONE)
+        return session_fits(s, c);
+    session_identify(s, c);
+    return c->refused;
+}
+
+/* What is against a candidate whose bytes are proven: other uses of the destination, and the user's wish. */
+static enum reason may_serve(const struct session *s, const struct candidate *c)
+{
+    if (patterns_wanted() && (!s->names || !patterns_allow(report_source(s), report_destination(s))))
+        return REASON_EXCLUDED;
+    return unseen_uses(c);
+}
+
+/*
+ * Starts the session in its place of the table if nothing is against it. What is refused is proven a copy all the
+ * same, once, if the report is to tell of it.
+ */
+static enum reason start_in(struct session *s, const struct candidate *c)
+{
+    enum reason why = may_start(s, c);
+    bool recorded = s->names;
+    enum reason proof = why == REASON_NONE || (report_wanted() && !recorded) ? session_prove(s, c) : why;
+    if (proof == REASON_NONE && (report_wanted() || patterns_wanted()))
         report_keep_names(s);
     if (why == REASON_NONE)
-        why = proof == REASON_NONE ? unseen_uses(c) : proof;
+        why = proof == REASON_NONE ? may_serve(s, c) : proof;
     s->tally.reason = why;
     if (why == REASON_NONE)
         session_start(s, c);
     else
         session_drop_proof(s);
+    if (!report_wanted())
+        report_forget(s);
+    else if (!recorded)
+        report_progress(s, true);
     return why;
 }
 
@@ -240,7 +267,8 @@ static struct session *begin(struct candidate *c, enum reason *why)
 /* The candidate came to nothing. Is its pair to be asked about less often from now on, or never again? */
 static void refuse(const struct candidate *c, enum reason why)
 {
-    bool for_good = why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_SHARED;
+    bool for_good = why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_SHARED ||
+                    why == REASON_EXCLUDED || why == REASON_POLICY;
     bool only_not_yet = why == REASON_YOUNG;
     if (!only_not_yet)
         recogniser_refused(c->source, c->destination, for_good);
@@ -248,16 +276,18 @@ static void refuse(const struct candidate *c, enum reason why)
 
 /*
  * Could the candidate be part of a copy, as far as its files tell? `note`: how its bytes were read, or NULL if the
- * kernel is to copy them. Needs no table.
+ * kernel is to copy them. Needs no table. True, with c->refused set, if it could not but the report should tell of it.
  */
 static bool fits(struct candidate *c, const struct read_note *note)
 {
-    enum reason why = files_fit(c);
-    if (why == REASON_NONE)
-        why = places_fit(c, note);
-    if (why != REASON_NONE)
-        refuse(c, why);
-    return why == REASON_NONE;
+    enum reason files = files_fit(c);
+    bool two_files = files == REASON_NONE || files == REASON_SHARED;
+    enum reason places = two_files ? places_fit(c, note) : files;
+    c->refused = files == REASON_NONE ? places : files;
+    bool goes_on = c->refused == REASON_NONE || (two_files && report_wanted() && c->from >= 0 && c->to >= 0);
+    if (!goes_on)
+        refuse(c, c->refused);
+    return goes_on;
 }
 
 /* A new session to serve the candidate, locked, or NULL. */
@@ -272,6 +302,13 @@ static struct session *new_session(struct candidate *c)
 
 /* ---- serving ---- */
 
+/* The program has come on with the copy. */
+static void leave_session(struct session *s)
+{
+    report_progress(s, false);
+    table_unlock(s);
+}
+
 /* A running session takes the write. */
 static bool write_running(int fd, const void *buffer, size_t n, bool *running)
 {
@@ -282,7 +319,7 @@ static bool write_running(int fd, const void *buffer, size_t n, bool *running)
     bool served = s && session_write(s, buffer, n);
     *running = s != NULL;
     if (s)
-        table_unlock(s);
+        leave_session(s);
     table_leave(blocked);
     return served;
 }
@@ -299,7 +336,7 @@ static bool write_first(int fd, const void *buffer, size_t n, const struct read_
     if (s && !served)
         refuse(&c, s->tally.reason);
     if (s)
-        table_unlock(s);
+        leave_session(s);
     table_leave(blocked);
     return served;
 }
@@ -378,8 +415,73 @@ size_t copy_between(int out, int in, off_t *from, size_t n)
         served = serve_copy(s, in, from, c.from, n < LONGEST_CALL ? n : LONGEST_CALL);
         if (!served)
             refuse(&c, s->tally.reason);
-        table_unlock(s);
+        leave_session(s);
     }
     table_leave(blocked);
     return served;
+}
+
+/* ---- what the program's own calls copied ---- */
+
+void copy_count_written(int fd, size_t n)
+{
+    uint64_t blocked;
+    table_count_written(fd, n);
+    if (!settings.progress || !table_enter(&blocked))
+        return;
+    struct session *s = table_find(fd);
+    if (s)
+        leave_session(s);
+    table_leave(blocked);
+}
+
+/* The record of a copy that the program has the kernel make, locked, or NULL. `c`: what is copied. */
+static struct session *record_of(struct candidate *c)
+{
+    if (files_fit(c) == REASON_NOT_REGULAR || guard_same_file(&c->source_state, &c->destination_state))
+        return NULL;
+    struct session *s = take_place(c);
+    if (s && !s->running) {
+        start_in(s, c);
+    } else if (s) {
+        table_unlock(s);
+        s = NULL;
+    }
+    return s;
+}
+
+/* The program's clone counts as an engine's. n bytes, or all from there on if 0. */
+static void count_clone(struct session *s, const struct candidate *c)
+{
+    uint64_t there = c->from < s->source.size ? (uint64_t)(s->source.size - c->from) : 0;
+    uint64_t n = c->n && c->n < there ? c->n : there;
+    s->tally.engine = "program";
+    s->tally.offloaded += n;
+    s->mark = c->to + (off_t)n;
+}
+
+static void note_own(struct candidate *c, void (*count)(struct session *, const struct candidate *))
+{
+    uint64_t blocked;
+    if (switched_off() || !report_wanted() || !table_enter(&blocked))
+        return;
+    struct session *s = record_of(c);
+    if (s && count)
+        count(s, c);
+    if (s)
+        table_unlock(s);
+    table_leave(blocked);
+}
+
+void copy_note_own_call(int in, int out)
+{
+    struct candidate c = {.source = in, .destination = out, .refused = REASON_OWN_CALL};
+    note_own(&c, NULL);
+}
+
+void copy_note_own_clone(int in, off_t from, int out, off_t to, size_t n)
+{
+    struct candidate c = {
+        .source = in, .destination = out, .from = from, .to = to, .n = n, .refused = REASON_UNFINISHED};
+    note_own(&c, count_clone);
 }

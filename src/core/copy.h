@@ -24,6 +24,7 @@ void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
 void copy_close_from(unsigned first, unsigned last);
+void copy_count_written(int fd, size_t n);
 
 /* Whether any copy is known to the process. */
 static inline bool copy_watching(void)
@@ -59,7 +60,7 @@ static inline bool copy_write(int fd, const void *buffer, size_t n)
 static inline ssize_t copy_wrote(int fd, ssize_t n)
 {
     if (n > 0 && copy_watching())
-        table_count_written(fd, (size_t)n);
+        copy_count_written(fd, (size_t)n);
     return n;
 }
 
@@ -69,6 +70,13 @@ static inline ssize_t copy_wrote(int fd, ssize_t n)
  * the call.
  */
 size_t copy_between(int out, int in, off_t *from, size_t n);
+
+/*
+ * For the report alone: tells that the program is about to have the kernel copy from `in` to `out` by a call of its own
+ * whose bytes copy_wrote() will be told; and that it has had n bytes (0: all from there on) cloned by one.
+ */
+void copy_note_own_call(int in, int out);
+void copy_note_own_clone(int in, off_t from, int out, off_t to, size_t n);
 
 /*
  * Tells that the program is about to look at the file behind `fd` otherwise than by the above: if the library has run

@@ -76,17 +76,10 @@ enum reason session_choose(struct session *s, const struct candidate *c)
     struct statfs source, destination;
     if (KERNEL(SYS_fstatfs, c->source, &source) < 0 || KERNEL(SYS_fstatfs, c->destination, &destination) < 0)
         return REASON_FS_UNKNOWN;
-    s->pair = (struct file_pair){
-        .source = c->source,
-        .destination = c->destination,
-        .source_device = c->source_state.device,
-        .destination_device = c->destination_state.device,
-        .source_fs = (uint64_t)source.f_type,
-        .destination_fs = (uint64_t)destination.f_type,
-        .block = (unsigned)destination.f_bsize,
-        .kernel = session_kernel(),
-        .compares = c->buffer != NULL,
-    };
+    s->pair.source_fs = (uint64_t)source.f_type;
+    s->pair.destination_fs = (uint64_t)destination.f_type;
+    s->pair.block = (unsigned)destination.f_bsize;
+    s->pair.kernel = session_kernel();
     enum reason why;
     s->engine = engine_choose(&s->pair, settings.engines, &why);
     return s->engine ? REASON_NONE : why;
@@ -100,11 +93,25 @@ static enum reason alignment_fits(const struct candidate *c, const struct sessio
     return c->to % granule ? REASON_UNALIGNED : REASON_NONE;
 }
 
-enum reason session_fits(struct session *s, const struct candidate *c)
+void session_identify(struct session *s, const struct candidate *c)
 {
     s->source = c->source_state;
     s->left = c->destination_state;
     s->shift = c->to - c->from;
+    s->pair = (struct file_pair){
+        .source = c->source,
+        .destination = c->destination,
+        .source_device = c->source_state.device,
+        .destination_device = c->destination_state.device,
+        .compares = c->buffer != NULL,
+    };
+}
+
+enum reason session_fits(struct session *s, const struct candidate *c)
+{
+    session_identify(s, c);
+    if (settings.policy == POLICY_NEVER)
+        return REASON_POLICY;
     enum reason why = destination_fits(c, s);
     if (why == REASON_NONE)
         why = session_choose(s, c);

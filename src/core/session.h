@@ -28,6 +28,7 @@ struct tally {
     uint64_t reads_elided, writes_elided;
     const char *engine; /* the last that served, or NULL */
     enum reason reason; /* why the session last ended or did not begin */
+    uint64_t told;      /* bytes of both kinds when the report last told of progress */
 };
 
 /*
@@ -52,7 +53,7 @@ struct session {
     uint64_t hold;    /* the session may begin again when tally.written has reached this */
     unsigned cuts;    /* how often it was settled with its frontier ahead */
     void *scratch;    /* COMPARE_SCRATCH bytes while running, else NULL */
-    char *names;      /* two paths of SESSION_PATH bytes, source and destination, if there is a report; else NULL */
+    char *names;      /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
     struct tally tally;
 };
 
@@ -71,7 +72,11 @@ struct candidate {
     const void *buffer;      /* what is to be written, or NULL: the kernel copies */
     size_t n;                /* bytes */
     struct file_state source_state, destination_state;
+    enum reason refused; /* why it will not be served, if that is known already; then only its record is wanted */
 };
+
+/* Fills in a session, which is not running, with the files that the candidate names. */
+void session_identify(struct session *session, const struct candidate *candidate);
 
 /*
  * Could an offload serve the candidate? Fills in the session, which is not running, and asks the engines. REASON_NONE
@@ -80,8 +85,8 @@ struct candidate {
 enum reason session_fits(struct session *session, const struct candidate *candidate);
 
 /*
- * The part of session_fits() that asks the engines: fills in the session's pair and engine from the candidate's
- * descriptors and states. The destination's descriptor may be of any kind, a directory too.
+ * The part of session_fits() that asks the engines, after session_identify(): completes the session's pair and sets its
+ * engine. The destination's descriptor may be of any kind, a directory too.
  */
 enum reason session_choose(struct session *session, const struct candidate *candidate);
 

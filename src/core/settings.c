@@ -3,36 +3,52 @@
 #include "../engines/engine.h"
 #include "syscalls.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A clone costs about as much as writing 64 KiB to the page cache: below that there is nothing to win. */
 #define DEFAULT_MIN_SIZE (64 << 10)
+/* While the settings are read: no size was given. */
+#define UNSET ((off_t)-1)
+/* Bytes. Nobody writes a longer file of settings. */
+#define LONGEST_FILE (64 << 10)
+/* The user that the kernel shows for one who has no number in this user namespace (user_namespaces(7)). */
+#define NO_SUCH_USER 65534
 
 struct settings settings = {.engines = ~0U, .min_size = DEFAULT_MIN_SIZE};
 
-/* One line: "liboffload: NAME=VALUE: PROBLEM". One write(2), so that lines of several processes do not mix. */
-static void complain(const char *name, const char *value, const char *problem)
+static const char *read_from; /* the file that is being read, or NULL: the environment */
+
+/* "liboffload: PIECES". One write(2), so that lines of several processes do not mix. */
+static void complain_of(const char *const *pieces)
 {
-    const char *pieces[] = {"liboffload: ", name, "=", value, ": ", problem, "\n"};
-    char line[512];
-    size_t length = 0;
-    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        size_t room = sizeof line - 1 - length;
-        size_t n = strnlen(pieces[i], room);
-        memcpy(line + length, pieces[i], n);
+    char line[512] = "liboffload: ";
+    size_t length = strlen(line);
+    for (; *pieces; pieces++) {
+        size_t n = strnlen(*pieces, sizeof line - 1 - length);
+        memcpy(line + length, *pieces, n);
         length += n;
     }
-    line[length - 1] = '\n';
-    KERNEL(SYS_write, STDERR_FILENO, line, length);
+    line[length] = '\n';
+    KERNEL(SYS_write, STDERR_FILENO, line, length + 1);
+}
+
+/* "liboffload: FILE: NAME=VALUE: PROBLEM". */
+static void complain(const char *name, const char *value, const char *problem)
+{
+    const char *file = read_from ? read_from : "";
+    complain_of((const char *const[]){file, read_from ? ": " : "", name, "=", value, ": ", problem, NULL});
 }
 
 static void read_off(const char *value)
 {
-    if (strcmp(value, "off") == 0)
-        settings.off = true;
-    else if (strcmp(value, "on") != 0 && *value)
+    settings.off = strcmp(value, "off") == 0;
+    if (!settings.off && strcmp(value, "on") != 0 && *value)
         complain("OFFLOAD", value, "neither \"on\" nor \"off\"; taken as \"on\"");
 }
 
@@ -49,6 +65,7 @@ static unsigned engine_bit(const char *name, size_t n)
 static void read_engines(const char *value)
 {
     unsigned engines = 0;
+    settings.engines = ~0U;
     for (const char *name = value; *name;) {
         size_t n = strcspn(name, ",");
         unsigned bit = engine_bit(name, n);
@@ -69,19 +86,73 @@ static void read_min_size(const char *value)
 {
     off_t size = 0;
     const char *digit = value;
+    settings.min_size = UNSET;
     while (*digit >= '0' && *digit <= '9' && size < (off_t)1 << 56)
         size = size * 10 + (*digit++ - '0');
     if (!*value)
         return;
     if (*digit)
-        complain("OFFLOAD_MIN_SIZE", value, "not a number of bytes; 65536 is used");
+        complain("OFFLOAD_MIN_SIZE", value, "not a number of bytes; the default is used");
     else
         settings.min_size = size;
 }
 
+static void read_policy(const char *value)
+{
+    static const char *const words[] = {"auto", "always", "never"};
+    for (unsigned i = 0; *value && i < sizeof words / sizeof *words; i++)
+        if (strcmp(value, words[i]) == 0) {
+            settings.policy = (enum policy)i;
+            return;
+        }
+    settings.policy = POLICY_AUTO;
+    if (*value)
+        complain("OFFLOAD_POLICY", value, "none of auto, always, never; taken as auto");
+}
+
+/* There is one way of proof in this version; the variable is there for those to come. */
+static void read_buffers(const char *value)
+{
+    if (*value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
+        complain("OFFLOAD_BUFFERS", value, "neither auto nor compare; buffers are compared");
+}
+
+static void read_progress(const char *value)
+{
+    settings.progress = strcmp(value, "on") == 0;
+    if (!settings.progress && strcmp(value, "off") != 0 && *value)
+        complain("OFFLOAD_PROGRESS", value, "neither \"on\" nor \"off\"; taken as \"off\"");
+}
+
+static const char *text(const char *value)
+{
+    return *value ? value : NULL;
+}
+
+static void read_include(const char *value)
+{
+    settings.include = text(value);
+}
+
+static void read_exclude(const char *value)
+{
+    settings.exclude = text(value);
+}
+
 static void read_report(const char *value)
 {
-    settings.report = *value ? value : NULL;
+    settings.report = text(value);
+}
+
+static void read_collect(const char *value)
+{
+    settings.collect = text(value);
+}
+
+/* Which file is read was decided before. */
+static void read_config(const char *value)
+{
+    (void)value;
 }
 
 static const struct {
@@ -89,17 +160,141 @@ static const struct {
     void (*read)(const char *value);
 } readers[] = {
     {"OFFLOAD", read_off},
+    {"OFFLOAD_POLICY", read_policy},
     {"OFFLOAD_ENGINES", read_engines},
+    {"OFFLOAD_BUFFERS", read_buffers},
     {"OFFLOAD_MIN_SIZE", read_min_size},
+    {"OFFLOAD_INCLUDE", read_include},
+    {"OFFLOAD_EXCLUDE", read_exclude},
     {"OFFLOAD_REPORT", read_report},
+    {"OFFLOAD_PROGRESS", read_progress},
+    {"OFFLOAD_COLLECT", read_collect},
+    {"OFFLOAD_CONFIG", read_config},
 };
 
-static void read_setting(const char *entry)
+const char *settings_name(size_t place)
+{
+    return place < sizeof readers / sizeof *readers ? readers[place].name : NULL;
+}
+
+/* False if the entry is no setting's. */
+static bool read_setting(const char *entry)
 {
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
         size_t n = strlen(readers[i].name);
-        if (strncmp(entry, readers[i].name, n) == 0 && entry[n] == '=')
+        if (strncmp(entry, readers[i].name, n) == 0 && entry[n] == '=') {
             readers[i].read(entry + n + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- files ---- */
+
+/* Ends the line and returns what follows it; *line then has no blanks at either end. */
+static char *cut_line(char **line)
+{
+    static const char blanks[] = " \t\r";
+    char *end = *line + strcspn(*line, "\n");
+    char *next = *end ? end + 1 : end;
+    *line += strspn(*line, blanks);
+    while (end > *line && strchr(blanks, end[-1]))
+        end--;
+    *end = 0;
+    return next;
+}
+
+static void read_lines(char *line)
+{
+    while (*line) {
+        char *next = cut_line(&line);
+        if (*line && *line != '#' && !read_setting(line))
+            complain_of(
+                (const char *const[]){read_from, ": ", line, ": no setting of liboffload; see liboffload(7)", NULL});
+        line = next;
+    }
+}
+
+/* What is wrong with the file, or NULL. Who can write it can lead every program that loads the library. */
+static const char *distrust(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return ": ignored: it is not a regular file";
+    if (st->st_uid != 0 && st->st_uid != (uid_t)KERNEL(SYS_geteuid))
+        return ": ignored: it belongs neither to root nor to you; change its owner";
+    if (st->st_mode & (S_IWGRP | S_IWOTH))
+        return ": ignored: others may write it; take that away with chmod go-w";
+    return st->st_size > LONGEST_FILE ? ": ignored: it is longer than 64 KiB" : NULL;
+}
+
+/* The file's bytes with a zero behind them, in memory that stays: settings point into it. NULL if there are none. */
+static char *bytes_of(int fd, const struct stat *st)
+{
+    size_t n = (size_t)st->st_size;
+    long at = n ? KERNEL(SYS_mmap, NULL, n + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : -ENOMEM;
+    if (at < 0 && at > -4096)
+        return NULL;
+    long got = KERNEL(SYS_pread64, fd, at, n, 0);
+    return got < 0 ? NULL : (char *)at;
+}
+
+/* `asked`: the user named this file, so that one which is not there is told. */
+static void read_file(const char *path, bool asked)
+{
+    struct stat st;
+    long fd = KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        if (asked)
+            complain("OFFLOAD_CONFIG", path, "the file cannot be opened for reading; no file is read");
+        return;
+    }
+    KERNEL(SYS_fstat, fd, &st);
+    const char *problem = distrust(&st);
+    /* A container shows the host's root so; whoever is in it can neither have made that file nor mend it. */
+    bool silent = !asked && st.st_uid == NO_SUCH_USER;
+    char *bytes = problem ? NULL : bytes_of((int)fd, &st);
+    KERNEL(SYS_close, fd);
+    read_from = path;
+    if (problem && !silent)
+        complain_of((const char *const[]){path, problem, NULL});
+    if (bytes)
+        read_lines(bytes);
+    read_from = NULL;
+}
+
+static const char *variable(char *const *environment, const char *name)
+{
+    size_t n = strlen(name);
+    for (; environment && *environment; environment++)
+        if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=' && (*environment)[n + 1])
+            return *environment + n + 1;
+    return NULL;
+}
+
+/* The user's file, by the XDG Base Directory Specification. */
+static void read_users_file(char *const *environment)
+{
+    static char path[4096];
+    const char *folder = variable(environment, "XDG_CONFIG_HOME");
+    const char *below = folder ? "/offload.conf" : "/.config/offload.conf";
+    if (!folder)
+        folder = variable(environment, "HOME");
+    if (!folder || *folder != '/' || strlen(folder) + strlen(below) >= sizeof path)
+        return;
+    strcpy(path, folder);
+    strcat(path, below);
+    read_file(path, false);
+}
+
+static void read_files(char *const *environment)
+{
+    const char *named = variable(environment, "OFFLOAD_CONFIG");
+    if (named && strcmp(named, "none") != 0) {
+        read_file(named, true);
+    } else if (!named) {
+        read_file(SYSCONFDIR "/offload.conf", false);
+        read_users_file(environment);
     }
 }
 
@@ -110,7 +305,16 @@ void settings_read(char *const *environment, bool secure)
         settings.off = true;
         return;
     }
+    const char *off = variable(environment, "OFFLOAD");
+    if (off && strcmp(off, "off") == 0) {
+        settings.off = true;
+        return;
+    }
+    settings.min_size = UNSET;
+    read_files(environment);
     for (; environment && *environment; environment++)
         if (strncmp(*environment, "OFFLOAD", 7) == 0)
             read_setting(*environment);
+    if (settings.min_size == UNSET)
+        settings.min_size = settings.policy == POLICY_ALWAYS ? 0 : DEFAULT_MIN_SIZE;
 }

@@ -1,4 +1,4 @@
-/* What the user set through the environment: OFFLOAD, OFFLOAD_ENGINES, OFFLOAD_MIN_SIZE, OFFLOAD_REPORT. */
+/* What the user set, by the environment or in a file (liboffload(7)). */
 #ifndef LIBOFFLOAD_SETTINGS_H
 #define LIBOFFLOAD_SETTINGS_H
 
@@ -6,22 +6,39 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+enum policy {
+    POLICY_AUTO,
+    POLICY_ALWAYS, /* whatever the size: the command `offload` tells of each copy that was not offloaded */
+    POLICY_NEVER,  /* copies are recognised and reported, and none is offloaded */
+};
+
 /* Written once by the constructor, before the program has threads; only read afterwards. */
 struct settings {
-    bool off;           /* OFFLOAD=off: every hook goes straight to the original */
-    unsigned engines;   /* bit i: the engine at place i of engine_list() may serve */
-    off_t min_size;     /* bytes of source below which a copy is left alone */
-    bool filtered;      /* a seccomp filter was there at the start: only what every program calls is called */
-    const char *report; /* the file to append reports to, or NULL */
+    bool off;            /* OFFLOAD=off: every hook goes straight to the original */
+    enum policy policy;  /* OFFLOAD_POLICY */
+    unsigned engines;    /* OFFLOAD_ENGINES; bit i: the engine at place i of engine_list() may serve */
+    off_t min_size;      /* OFFLOAD_MIN_SIZE: bytes of source below which a copy is left alone */
+    const char *include; /* OFFLOAD_INCLUDE, OFFLOAD_EXCLUDE: lists of patterns (patterns.h), or NULL */
+    const char *exclude;
+    const char *report; /* OFFLOAD_REPORT: the file to append reports to, or NULL */
+    const char
+        *collect;  /* OFFLOAD_COLLECT: the same, set by the command `offload`, goes before and is never complained of */
+    bool progress; /* OFFLOAD_PROGRESS: the report tells of copies under way */
+    bool filtered; /* a seccomp filter was there at the start: only what every program calls is called */
 };
 
 extern struct settings settings;
 
 /*
- * Reads the settings from the environment, NAME=VALUE strings that must stay in memory. A value that cannot be used
- * is told in one line on standard error, and the default holds. A program that runs with more rights than its caller
- * (AT_SECURE, getauxval(3)) must not be led by its caller's environment: `secure` switches everything off.
+ * Reads the settings from the system's file, the user's file and the environment (NAME=VALUE strings, which must stay
+ * in memory); what is read later holds. A value that cannot be used, or a file that others than root and the user may
+ * have written, is told in one line on standard error, and does not count. A program that runs with more rights than
+ * its caller (AT_SECURE, getauxval(3)) must not be led by its caller's environment: `secure` switches everything off.
+ * The constructor's own: takes a low descriptor for a moment.
  */
 void settings_read(char *const *environment, bool secure);
+
+/* One setting by its place, from 0 on: its name in the environment, or NULL behind the last. */
+const char *settings_name(size_t place);
 
 #endif

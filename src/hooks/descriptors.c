@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <linux/fs.h>
 #include <sys/file.h>
 
 /* open(2): a mode is passed only with these flags. */
@@ -163,6 +164,17 @@ EXPORT int fcntl(int fd, int command, ...)
     return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copy_duplicated(fd, result) : result;
 }
 
+/* A request of ioctl_ficlonerange(2) has succeeded: the program has no need of us. */
+static void note_clone(int fd, unsigned long request, const void *argument)
+{
+    const struct file_clone_range *range = argument;
+    if (request == FICLONE)
+        copy_note_own_clone((int)(intptr_t)argument, 0, fd, 0, 0);
+    else if (request == FICLONERANGE)
+        copy_note_own_clone((int)range->src_fd, (off_t)range->src_offset, fd, (off_t)range->dest_offset,
+                            range->src_length);
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
     va_list rest;
@@ -170,7 +182,10 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     void *argument = va_arg(rest, void *);
     va_end(rest);
     copy_settle(fd);
-    return original_ioctl(fd, request, argument);
+    int result = original_ioctl(fd, request, argument);
+    if (result == 0)
+        note_clone(fd, request, argument);
+    return result;
 }
 
 EXPORT int flock(int fd, int operation)

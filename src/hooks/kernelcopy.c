@@ -17,6 +17,7 @@ EXPORT ssize_t copy_file_range(int in, off_t *from, int out, off_t *to, size_t n
 {
     copy_look(in);
     copy_settle(out);
+    copy_note_own_call(in, out);
     return copy_wrote(out, original_copy_file_range(in, from, out, to, n, flags));
 }
 

@@ -4,7 +4,12 @@
 #include "../core/settings.h"
 #include "originals.h"
 
+#include "config.h"
+
 #include <sys/auxv.h>
+
+/* What the command `offload` looks for in the file, to see that the two are of one version; what(1) finds it too. */
+__attribute__((used)) static const char identity[] = "@(#)liboffload " PACKAGE_VERSION;
 
 /* glibc passes a constructor what it passes to main. */
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)

@@ -5,7 +5,7 @@ need_root
 need jq python3
 
 report=$scratch/report
-keys='["destination","engine","offloaded","pid","program","reads_elided","reason","size","source","writes_elided","written"]'
+keys='["cause","destination","engine","event","offloaded","pid","program","reads_elided","reason","size","source","version","writes_elided","written"]'
 
 copy() { # FROM TO
     rm -f "$report" "$2"
@@ -74,6 +74,8 @@ named() { # NAME
     [ "$(wc -l <"$report")" -eq 1 ] || fail "a line is cut in two: $(cat "$report")"
     if printf '%s' "$1" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; then
         [ "$(field .source)" = "$PWD/$1" ] || fail "source: $(field .source)"
+    else
+        [ "$(field .source_hex | python3 -c "import sys; sys.stdout.buffer.write(bytes.fromhex(sys.stdin.read()))")" = "$PWD/$1" ] || fail "source_hex: $(field .source_hex)"
     fi
     assert_same "$1" "$1.copy"
 }
@@ -103,8 +105,83 @@ nothing_to_say() {
     [ ! -s "$report" ] || fail "no copy was made, and yet: $(cat "$report")"
 }
 
+has_cause() { # CAUSE COMMAND...
+    local cause=$1
+    shift
+    rm -f "$report" copy
+    run_preloaded env OFFLOAD_REPORT="$report" "$@"
+    valid
+    [ "$(wc -l <"$report")" -eq 1 ] || fail "not one line: $(cat "$report")"
+    [ "$(field .cause)" = "$cause" ] || fail "the cause is $(field .cause): $(cat "$report")"
+    [ "$(field .offloaded)" -eq 0 ] || fail "offloaded: $(cat "$report")"
+    [ "$(field .written)" -eq "$(stat -c %s copy)" ] || fail "written: $(cat "$report")"
+}
+
+overwrites() {
+    rm -f "$report"
+    cp --reflink=never source copy
+    run_preloaded env OFFLOAD_REPORT="$report" dd if=source of=copy bs=64k conv=notrunc status=none
+    valid
+    [ "$(field .cause)" = overwrites ] || fail "the cause is $(field .cause)"
+}
+
+# The clock that stamps files moves a tick in 1 to 10 ms: one of the tries falls within one.
+young() {
+    local try
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+        rm -f "$report" copy
+        run_preloaded env OFFLOAD_REPORT="$report" python3 -c '
+import os
+source = os.open("fresh", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+os.pwrite(source, bytes(range(256)) * 1024, 0)
+copy = os.open("copy", os.O_WRONLY | os.O_CREAT)
+os.write(copy, os.read(source, 262144))
+'
+        [ ! -s "$report" ] || [ "$(field .cause)" != young ] || return 0
+    done
+    # Where stamps are fine (Linux 6.13), no source is too young.
+    [ "$(field .cause)" = none ] || fail "the cause is $(field .cause) after $try tries: $(cat "$report")"
+}
+
+own_clone() {
+    rm -f "$report" copy
+    run_preloaded env OFFLOAD_REPORT="$report" cp --reflink=always source copy
+    valid
+    [ "$(field '[.engine, .cause] | join(" ")')" = 'program none' ] || fail "$(cat "$report")"
+    [ "$(field .offloaded)" -eq "$(stat -c %s source)" ] || fail "offloaded: $(cat "$report")"
+}
+
+own_call() {
+    rm -f "$report" copy
+    run_preloaded env OFFLOAD_REPORT="$report" python3 -c '
+import os
+source = os.open("source", os.O_RDONLY)
+copy = os.open("copy", os.O_WRONLY | os.O_CREAT)
+while os.copy_file_range(source, copy, 1 << 20):
+    pass
+'
+    valid
+    [ "$(field '[.engine, .cause] | @json')" = '[null,"own_call"]' ] || fail "$(cat "$report")"
+    [ "$(field .written)" -eq "$(stat -c %s source)" ] || fail "written: $(cat "$report")"
+}
+
+progress() {
+    rm -f "$report" copy large
+    truncate -s 64M large
+    dd if=source of=large conv=notrunc status=none
+    run_preloaded env OFFLOAD_REPORT="$report" OFFLOAD_PROGRESS=on dd if=large of=copy bs=1M status=none
+    valid
+    jq -se 'map(select(.event == "progress")) | map(.done) | length >= 3 and . == sort and .[0] == 0 and .[-1] <= 67108864' \
+        "$report" >/dev/null || fail "progress: $(cat "$report")"
+    [ "$(jq -r .event "$report" | sort | uniq -c | awk '$2 == "copy" { print $1 }')" -eq 1 ] || fail "$(cat "$report")"
+    rm -f large
+}
+
 reflink_filesystem() {
     make_source source
+    head -c 5000 source >small
+    # shellcheck disable=SC2016 # for perl
+    export perl='while (sysread(STDIN, $x, 65536)) { syswrite(STDOUT, $x) }'
     verdict "a whole clone is reported as the kernel sees it, on $fs" whole_clone
     verdict "a copy that ends in the middle has a reason, on $fs" partly
     verdict "a name with quotes and backslashes, on $fs" named "a \"quote\" and a \\ 'backslash'"
@@ -114,6 +191,14 @@ reflink_filesystem() {
     verdict "eight copies at once keep their lines whole, on $fs" at_once
     verdict "a report that cannot be written harms no copy, on $fs" unwritable
     verdict "a program that copies nothing reports nothing, on $fs" nothing_to_say
+    verdict "a copy into a file of the shell's has its reason, on $fs" has_cause shared sh -c 'perl -e "$perl" <source >copy'
+    verdict "a small copy has its reason, on $fs" has_cause too_small dd if=small of=copy bs=64k status=none
+    verdict "a copy over what is there has its reason, on $fs" overwrites
+    verdict "a copy by policy has its reason, on $fs" has_cause policy env OFFLOAD_POLICY=never dd if=source of=copy bs=64k status=none
+    verdict "a copy of a file that is too young has its reason, on $fs" young
+    verdict "what the program clones itself, on $fs" own_clone
+    verdict "what the program has the kernel copy, on $fs" own_call
+    verdict "progress, on $fs" progress
 }
 
 no_reflink_filesystem() {
@@ -127,6 +212,6 @@ reported() {
     [ ! -s "$report" ] || valid
 }
 
-plan 20
-on_each "xfs btrfs" 9 reflink_filesystem
+plan 36
+on_each "xfs btrfs" 17 reflink_filesystem
 on_each "ext4 tmpfs" 1 no_reflink_filesystem

@@ -3,9 +3,16 @@
 . "$(dirname "$0")/../fixture.sh"
 need_root
 
-copy() { # VARIABLE=VALUE...
+copy() { # VARIABLE=VALUE or option of env...
+    local arguments=() values=() argument
+    for argument in "$@"; do
+        case $argument in
+        *=*) values+=("$argument") ;;
+        *) arguments+=("$argument") ;;
+        esac
+    done
     rm -f copy
-    run_preloaded env "$@" dd if=source of=copy bs=64k status=none 2>"$scratch/messages"
+    run_preloaded env "${arguments[@]}" "${values[@]}" dd if=source of=copy bs=64k status=none 2>"$scratch/messages"
     assert_same source copy
 }
 
@@ -29,12 +36,20 @@ warns_once() {
     copy "$@"
     [ "$(wc -l <"$scratch/messages")" -eq 1 ] ||
         fail "not one line on stderr for $*: $(cat "$scratch/messages")"
-    grep -q "${1%%=*}" "$scratch/messages" || fail "it does not name the setting: $(cat "$scratch/messages")"
+    grep -q OFFLOAD "$scratch/messages" || fail "it does not name the setting: $(cat "$scratch/messages")"
     # The default is used.
     assert_shared source copy
 }
 
-plan 14
+# The user's own file, which no variable names.
+from_file() { # LINE COMMAND...
+    mkdir -p "$scratch/home/.config"
+    printf '%s\n' "$1" >"$scratch/home/.config/offload.conf"
+    shift
+    "$@" -u OFFLOAD_CONFIG -u XDG_CONFIG_HOME HOME="$scratch/home"
+}
+
+plan 25
 on_filesystem() {
     make_source source
     verdict "no setting clones" clones A=b
@@ -52,5 +67,16 @@ on_filesystem() {
     verdict "OFFLOAD_MIN_SIZE below nothing" warns_once OFFLOAD_MIN_SIZE=-1
     verdict "OFFLOAD_MIN_SIZE beyond 64 bits" warns_once OFFLOAD_MIN_SIZE=99999999999999999999
     verdict "OFFLOAD_MIN_SIZE with something behind it" warns_once OFFLOAD_MIN_SIZE=64k
+    verdict "OFFLOAD_POLICY=never does not" does_not_clone OFFLOAD_POLICY=never
+    verdict "OFFLOAD_POLICY=always clones" clones OFFLOAD_POLICY=always
+    verdict "OFFLOAD_POLICY with a bad word" warns_once OFFLOAD_POLICY=often
+    verdict "an excluded destination is left alone" does_not_clone OFFLOAD_EXCLUDE='*.img:copy'
+    verdict "an excluded source is left alone" does_not_clone OFFLOAD_EXCLUDE="$PWD/s*"
+    verdict "another exclusion clones" clones OFFLOAD_EXCLUDE='*.img'
+    verdict "an included source clones" clones OFFLOAD_INCLUDE='source'
+    verdict "what is not included is left alone" does_not_clone OFFLOAD_INCLUDE='*.img'
+    verdict "the user's file is read" from_file 'OFFLOAD_POLICY=never' does_not_clone
+    verdict "the environment goes before the file" from_file 'OFFLOAD_POLICY=never' clones OFFLOAD_POLICY=auto
+    verdict "a bad line of the file" from_file 'OFFLOAD_POLICY=often' warns_once
 }
-on_each xfs 14 on_filesystem
+on_each xfs 25 on_filesystem

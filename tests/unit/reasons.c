@@ -27,6 +27,25 @@ Test(reasons, each_is_one_clean_line_without_a_full_stop)
     }
 }
 
+Test(reasons, each_has_a_cure_of_one_sentence)
+{
+    for (int i = 0; i < REASONS; i++) {
+        const char *cure = reason_cure((enum reason)i);
+        size_t n = strlen(cure);
+        cr_assert_geq(n, 20, "reason %d: \"%s\"", i, cure);
+        cr_expect_eq(cure[n - 1], '.', "\"%s\"", cure);
+        cr_expect_null(strstr(cure, "  "), "\"%s\"", cure);
+        cr_expect_null(strpbrk(cure, "\n\t\"\\"), "\"%s\"", cure);
+    }
+}
+
+Test(reasons, each_has_a_name_in_capitals)
+{
+    for (int i = 0; i < REASONS; i++)
+        for (const char *c = reason_name((enum reason)i); *c; c++)
+            cr_expect(isupper((unsigned char)*c) || *c == '_', "%s", reason_name((enum reason)i));
+}
+
 Test(reasons, no_two_say_the_same)
 {
     for (int i = 0; i < REASONS; i++)

@@ -5,6 +5,8 @@
 
 #include "files.h"
 
+#include "config.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -80,7 +82,8 @@ static void expect_json(void)
         cr_expect((unsigned char)*c >= 0x20 || (*c == '\n' && c[1] == 0), "a raw control character");
 }
 
-static void expect_name(const char *name, const char *written)
+/* `hex`: the bytes of the name in hexadecimal, if they are to be there. */
+static void expect_name_and_bytes(const char *name, const char *written, const char *hex)
 {
     struct session s = {.mark = 0};
     char wanted[9000];
@@ -88,7 +91,15 @@ static void expect_name(const char *name, const char *written)
     report_on(&s, name, "to");
     snprintf(wanted, sizeof wanted, "\"source\": \"%s/%s\", ", directory, written);
     cr_expect_not_null(strstr(line, wanted), "wanted %s in %s", wanted, line);
+    snprintf(wanted, sizeof wanted, "2f%s\", \"destination\"", hex ? hex : "");
+    cr_expect_eq(strstr(line, wanted) != NULL, hex != NULL, "wanted %s in %s", wanted, line);
+    cr_expect_eq(strstr(line, "source_hex") != NULL, hex != NULL, "%s", line);
     expect_json();
+}
+
+static void expect_name(const char *name, const char *written)
+{
+    expect_name_and_bytes(name, written, NULL);
 }
 
 Test(report, a_line_has_every_field)
@@ -106,9 +117,10 @@ Test(report, a_line_has_every_field)
     snprintf(wanted, sizeof wanted,
              ", \"pid\": %d, \"source\": \"%s/from\", \"destination\": \"%s/to\", \"size\": 1000000, "
              "\"offloaded\": 18446744073709551615, \"written\": 0, \"engine\": \"clone\", \"reads_elided\": 3, "
-             "\"writes_elided\": 4, \"reason\": \"%s\"}\n",
+             "\"writes_elided\": 4, \"cause\": \"none\", \"reason\": \"%s\"}\n",
              (int)getpid(), directory, directory, reason_words(REASON_NONE));
-    cr_expect_eq(strncmp(line, "{\"program\": \"/", 14), 0);
+    static const char beginning[] = "{\"event\": \"copy\", \"version\": \"" PACKAGE_VERSION "\", \"program\": \"/";
+    cr_expect_eq(strncmp(line, beginning, sizeof beginning - 1), 0, "%s", line);
     cr_expect_not_null(strstr(line, wanted), "wanted %s in %s", wanted, line);
     expect_json();
 }
@@ -119,6 +131,7 @@ Test(report, a_copy_without_an_engine_has_none)
     report_open();
     report_on(&s, "from", "to");
     cr_expect_not_null(strstr(line, "\"engine\": null, "));
+    cr_expect_not_null(strstr(line, "\"cause\": \"fs_cannot\", "));
     cr_expect_not_null(strstr(line, reason_words(REASON_FS_CANNOT)));
     expect_json();
 }
@@ -186,31 +199,70 @@ Test(report, characters_of_every_length_stay_as_they_are)
 Test(report, bytes_that_are_no_character_can_be_had_back)
 {
     report_open();
-    expect_name("\x80x\xbf", "\\udc80x\\udcbf");
-    expect_name("\xff\xfe", "\\udcff\\udcfe");
-    expect_name("end\xc3", "end\\udcc3");
-    expect_name("\xe2\x82", "\\udce2\\udc82");
-    expect_name("\xe2\x82x", "\\udce2\\udc82x");
-    expect_name("\xf0\x9f\x92", "\\udcf0\\udc9f\\udc92");
-    expect_name("\xc3\"", "\\udcc3\\u0022");
+    expect_name_and_bytes("\x80x\xbf", "\\ufffdx\\ufffd", "8078bf");
+    expect_name_and_bytes("\xff\xfe", "\\ufffd\\ufffd", "fffe");
+    expect_name_and_bytes("end\xc3", "end\\ufffd", "656e64c3");
+    expect_name_and_bytes("\xe2\x82", "\\ufffd\\ufffd", "e282");
+    expect_name_and_bytes("\xe2\x82x", "\\ufffd\\ufffdx", "e28278");
+    expect_name_and_bytes("\xf0\x9f\x92", "\\ufffd\\ufffd\\ufffd", "f09f92");
+    expect_name_and_bytes("\xc3\"", "\\ufffd\\u0022", "c322");
 }
 
 Test(report, overlong_forms_are_no_characters)
 {
     report_open();
-    expect_name("\xc0\xaf", "\\udcc0\\udcaf");
-    expect_name("\xc1\xbf", "\\udcc1\\udcbf");
-    expect_name("\xe0\x9f\xbf", "\\udce0\\udc9f\\udcbf");
-    expect_name("\xf0\x8f\xbf\xbf", "\\udcf0\\udc8f\\udcbf\\udcbf");
+    expect_name_and_bytes("\xc0\xaf", "\\ufffd\\ufffd", "c0af");
+    expect_name_and_bytes("\xc1\xbf", "\\ufffd\\ufffd", "c1bf");
+    expect_name_and_bytes("\xe0\x9f\xbf", "\\ufffd\\ufffd\\ufffd", "e09fbf");
+    expect_name_and_bytes("\xf0\x8f\xbf\xbf", "\\ufffd\\ufffd\\ufffd\\ufffd", "f08fbfbf");
 }
 
 Test(report, surrogates_and_what_lies_beyond_unicode_are_no_characters)
 {
     report_open();
-    expect_name("\xed\xa0\x80", "\\udced\\udca0\\udc80");
-    expect_name("\xed\xbf\xbf", "\\udced\\udcbf\\udcbf");
-    expect_name("\xf4\x90\x80\x80", "\\udcf4\\udc90\\udc80\\udc80");
-    expect_name("\xf5\x80\x80\x80", "\\udcf5\\udc80\\udc80\\udc80");
+    expect_name_and_bytes("\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd", "eda080");
+    expect_name_and_bytes("\xed\xbf\xbf", "\\ufffd\\ufffd\\ufffd", "edbfbf");
+    expect_name_and_bytes("\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd", "f4908080");
+    expect_name_and_bytes("\xf5\x80\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd", "f5808080");
+}
+
+/* The lines of progress that a copy of this size gives when it comes on by steps of so many bytes. */
+static unsigned progress_lines(off_t size, uint64_t step)
+{
+    struct session s = {.source = {.size = size}, .tally = {.engine = "clone"}};
+    cr_assert_eq(truncate(report, 0), 0);
+    s.pair.source = named("from");
+    s.pair.destination = named("to");
+    report_keep_names(&s);
+    report_progress(&s, true);
+    while (s.tally.offloaded < (uint64_t)size) {
+        s.tally.offloaded += step;
+        report_progress(&s, false);
+    }
+    read_line();
+    report_forget(&s);
+    unsigned lines = 0;
+    for (const char *c = line; *c; c++)
+        lines += *c == '\n';
+    return lines;
+}
+
+Test(report, progress_is_told_of_large_copies_and_not_too_often)
+{
+    settings.progress = true;
+    report_open();
+    cr_expect_eq(progress_lines((off_t)31 << 20, 1 << 20), 0);
+    cr_expect_eq(progress_lines((off_t)32 << 20, 1 << 20), 3);
+    cr_expect_not_null(strstr(line, "{\"event\": \"progress\", "), "%s", line);
+    cr_expect_not_null(strstr(line, "\"size\": 33554432, \"done\": 0, \"engine\": null}\n"), "%s", line);
+    cr_expect_not_null(strstr(line, "\"size\": 33554432, \"done\": 33554432, \"engine\": \"clone\"}\n"), "%s", line);
+    cr_expect_eq(progress_lines((off_t)1 << 40, (uint64_t)1 << 30), 129);
+}
+
+Test(report, no_progress_unless_asked)
+{
+    report_open();
+    cr_expect_eq(progress_lines((off_t)1 << 40, (uint64_t)1 << 30), 0);
 }
 
 Test(report, lines_are_added_to_what_is_there)
@@ -220,7 +272,7 @@ Test(report, lines_are_added_to_what_is_there)
     report_open();
     struct session s = {0};
     report_on(&s, "from", "to");
-    cr_expect_eq(strncmp(line, "{}\n{\"program\"", 13), 0, "%s", line);
+    cr_expect_eq(strncmp(line, "{}\n{\"event\"", 11), 0, "%s", line);
 }
 
 Test(report, nobody_asked)
@@ -230,13 +282,32 @@ Test(report, nobody_asked)
     report_open();
     cr_expect_not(report_wanted());
     report_keep_names(&s);
-    cr_expect_null(s.names);
     report_copy(&s);
+    cr_expect_null(s.names);
     settings.report = report;
     settings.off = true;
     report_open();
     cr_expect_not(report_wanted());
     cr_expect_neq(access(report, F_OK), 0, "a library that is off makes no file");
+}
+
+Test(report, the_commands_own_file_goes_before_and_is_not_made)
+{
+    char collect[4400];
+    snprintf(collect, sizeof collect, "%s/collect", directory);
+    settings.collect = collect;
+    stderr_catch();
+    report_open();
+    cr_expect_str_eq(stderr_caught(), "");
+    cr_expect_neq(access(collect, F_OK), 0, "a file that the command has removed is not made again");
+    struct session s = {0};
+    report_on(&s, "from", "to");
+    cr_expect_not_null(strstr(line, "/from"), "without it the user's own report is written");
+    close(named("collect"));
+    report_open();
+    report_on(&s, "other", "to");
+    cr_expect_null(strstr(line, "/other"));
+    settings.report = collect;
 }
 
 Test(report, a_file_that_cannot_be_opened_is_told_once)

@@ -4,19 +4,25 @@
 #include "files.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *complaint;
+
+static char none[] = "OFFLOAD_CONFIG=none";
 
 static void with(const char *first, const char *second)
 {
     static char text[2][256];
-    char *environment[] = {NULL, NULL, NULL};
+    char *environment[] = {none, text[0], NULL, NULL};
     strcpy(text[0], first);
-    environment[0] = text[0];
     if (second) {
         strcpy(text[1], second);
-        environment[1] = text[1];
+        environment[2] = text[1];
     }
     settings = (struct settings){.engines = ~0U, .min_size = 65536};
     stderr_catch();
@@ -51,9 +57,8 @@ Test(settings, the_defaults)
 
 Test(settings, no_environment_at_all)
 {
-    char *const nothing[] = {NULL};
+    char *const nothing[] = {none, NULL};
     settings_read(nothing, false);
-    settings_read(NULL, false);
     cr_expect_not(settings.off);
 }
 
@@ -145,7 +150,7 @@ Test(settings, one_bad_value_spoils_no_other)
 Test(settings, a_long_value_is_told_in_part)
 {
     static char entry[5000] = "OFFLOAD=";
-    char *environment[] = {entry, NULL};
+    char *environment[] = {entry, none, NULL};
     memset(entry + 8, 'x', sizeof entry - 9);
     stderr_catch();
     settings_read(environment, false);
@@ -163,5 +168,191 @@ Test(settings, more_rights_than_the_caller_switch_everything_off)
     complaint = stderr_caught();
     cr_expect(settings.off);
     cr_expect_null(settings.report, "a caller must not name a file for another user to write");
+    cr_expect_str_eq(complaint, "");
+}
+
+Test(settings, policy)
+{
+    is_good("OFFLOAD_POLICY=never");
+    cr_expect_eq(settings.policy, POLICY_NEVER);
+    cr_expect_eq(settings.min_size, 65536);
+    is_good("OFFLOAD_POLICY=always");
+    cr_expect_eq(settings.policy, POLICY_ALWAYS);
+    cr_expect_eq(settings.min_size, 0, "whatever the size");
+    with("OFFLOAD_POLICY=always", "OFFLOAD_MIN_SIZE=7");
+    cr_expect_eq(settings.min_size, 7, "unless one is set");
+    is_good("OFFLOAD_POLICY=");
+    cr_expect_eq(settings.policy, POLICY_AUTO);
+    is_bad("OFFLOAD_POLICY=sometimes");
+    cr_expect_eq(settings.policy, POLICY_AUTO);
+}
+
+Test(settings, words)
+{
+    is_good("OFFLOAD_BUFFERS=compare");
+    is_good("OFFLOAD_BUFFERS=auto");
+    is_bad("OFFLOAD_BUFFERS=lazy");
+    is_good("OFFLOAD_PROGRESS=on");
+    cr_expect(settings.progress);
+    is_bad("OFFLOAD_PROGRESS=yes");
+    cr_expect_not(settings.progress);
+}
+
+Test(settings, each_has_a_name)
+{
+    size_t n = 0;
+    for (; settings_name(n); n++)
+        cr_expect_eq(strncmp(settings_name(n), "OFFLOAD", 7), 0);
+    cr_expect_geq(n, 11);
+}
+
+/* ---- files ---- */
+
+static char folder[4096];
+
+static void make_folder(void)
+{
+    snprintf(folder, sizeof folder, "%s/offload-unit.XXXXXX", files_directory());
+    cr_assert_not_null(mkdtemp(folder));
+}
+
+static void remove_folder(void)
+{
+    char command[4200];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    cr_expect_eq(system(command), 0);
+}
+
+TestSuite(settings_files, .init = make_folder, .fini = remove_folder);
+
+static void write_file(const char *text, mode_t mode)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/offload.conf", folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    cr_assert_eq(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+/* Reads the settings as a process would whose user has the folder for configuration. */
+static void read_with(const char *entry)
+{
+    static char config[4200], copy[4200];
+    char *environment[] = {config, copy, NULL};
+    snprintf(config, sizeof config, "XDG_CONFIG_HOME=%s", folder);
+    strcpy(copy, entry);
+    settings = (struct settings){.engines = ~0U, .min_size = 65536};
+    stderr_catch();
+    settings_read(environment, false);
+    complaint = stderr_caught();
+}
+
+Test(settings_files, lines_are_as_in_the_environment)
+{
+    write_file("# ours\n\n  OFFLOAD_ENGINES=kernel \r\n\tOFFLOAD_EXCLUDE=*.tmp:/a b/*\nOFFLOAD_MIN_SIZE=5", 0644);
+    read_with("A=b");
+    cr_expect_str_eq(complaint, "");
+    cr_expect_eq(settings.engines, 2);
+    cr_expect_str_eq(settings.exclude, "*.tmp:/a b/*");
+    cr_expect_eq(settings.min_size, 5);
+}
+
+Test(settings_files, the_environment_goes_before)
+{
+    write_file("OFFLOAD_ENGINES=kernel\nOFFLOAD=off\n", 0644);
+    read_with("OFFLOAD_ENGINES=clone");
+    cr_expect_eq(settings.engines, 1);
+    cr_expect(settings.off);
+    read_with("OFFLOAD=on");
+    cr_expect_not(settings.off);
+    read_with("OFFLOAD_ENGINES=");
+    cr_expect_eq(settings.engines, ~0U, "an empty value is the default");
+}
+
+static void expect_ignored(const char *word)
+{
+    read_with("A=b");
+    cr_expect_not(settings.off, "%s", word);
+    const char *end = strchr(complaint, '\n');
+    cr_expect(end && end[1] == 0 && strstr(complaint, word) && strstr(complaint, folder), "\"%s\"", complaint);
+}
+
+Test(settings_files, one_that_others_may_write_is_ignored)
+{
+    write_file("OFFLOAD=off\n", 0664);
+    expect_ignored("others may write it");
+    write_file("OFFLOAD=off\n", 0646);
+    expect_ignored("others may write it");
+}
+
+Test(settings_files, what_is_no_file_is_ignored)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/offload.conf", folder);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    expect_ignored("not a regular file");
+    rmdir(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    expect_ignored("not a regular file");
+}
+
+Test(settings_files, a_stranger_s_is_ignored)
+{
+    char path[4200];
+    write_file("OFFLOAD=off\n", 0644);
+    snprintf(path, sizeof path, "%s/offload.conf", folder);
+    if (chown(path, 12345, 12345) < 0)
+        cr_skip_test("only root can give files away");
+    expect_ignored("neither to root nor to you");
+    cr_assert_eq(chown(path, 65534, 65534), 0);
+    read_with("A=b");
+    cr_expect_not(settings.off);
+    cr_expect_str_eq(complaint, "", "the owner that a user namespace cannot name");
+}
+
+Test(settings_files, a_long_one_is_ignored)
+{
+    static char text[70000];
+    memset(text, '#', sizeof text - 1);
+    memcpy(text, "OFFLOAD=off\n", 12);
+    write_file(text, 0644);
+    expect_ignored("longer than 64 KiB");
+}
+
+Test(settings_files, a_line_that_is_no_setting_is_told)
+{
+    write_file("OFFLOAD_ENGINE=clone\nOFFLOAD=off\n", 0644);
+    read_with("A=b");
+    cr_expect(settings.off, "the others hold");
+    cr_expect_not_null(strstr(complaint, "OFFLOAD_ENGINE=clone: no setting"), "%s", complaint);
+}
+
+Test(settings_files, a_bad_value_is_told_with_its_file)
+{
+    write_file("OFFLOAD_MIN_SIZE=many\n", 0644);
+    read_with("A=b");
+    cr_expect(strstr(complaint, folder) && strstr(complaint, "OFFLOAD_MIN_SIZE=many"), "%s", complaint);
+    cr_expect_eq(settings.min_size, 65536);
+}
+
+Test(settings_files, another_file_or_none)
+{
+    char entry[4300];
+    write_file("OFFLOAD=off\n", 0644);
+    read_with("OFFLOAD_CONFIG=none");
+    cr_expect_not(settings.off);
+    snprintf(entry, sizeof entry, "OFFLOAD_CONFIG=%s/missing", folder);
+    read_with(entry);
+    cr_expect_not(settings.off);
+    cr_expect_not_null(strstr(complaint, "cannot be opened"), "%s", complaint);
+    snprintf(entry, sizeof entry, "OFFLOAD_CONFIG=%s/offload.conf", folder);
+    read_with(entry);
+    cr_expect(settings.off);
+}
+
+Test(settings_files, none_is_no_news)
+{
+    read_with("A=b");
     cr_expect_str_eq(complaint, "");
 }

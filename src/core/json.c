@@ -1,0 +1,109 @@
+#include "json.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static const char hex[] = "0123456789abcdef";
+
+static void add(struct json *json, const char *bytes, size_t n)
+{
+    memcpy(json->bytes + json->length, bytes, n);
+    json->length += n;
+}
+
+void json_raw(struct json *json, const char *text)
+{
+    add(json, text, strlen(text));
+}
+
+void json_digits(struct json *json, uint64_t number)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    add(json, digits + at, sizeof digits - at);
+}
+
+static void begin_field(struct json *json, const char *field)
+{
+    bool first = json->length && json->bytes[json->length - 1] == '{';
+    json_raw(json, first ? "\"" : ", \"");
+    json_raw(json, field);
+    json_raw(json, "\": ");
+}
+
+void json_number(struct json *json, const char *field, uint64_t number)
+{
+    begin_field(json, field);
+    json_digits(json, number);
+}
+
+/* \u and four hexadecimal digits (RFC 8259, 7). */
+static void add_escape(struct json *json, unsigned code)
+{
+    char escape[] = {'\\', 'u', hex[code >> 12 & 15], hex[code >> 8 & 15], hex[code >> 4 & 15], hex[code & 15]};
+    add(json, escape, sizeof escape);
+}
+
+/* The length of the UTF-8 character at `c` (RFC 3629, 4), or 0 if the bytes are none. */
+static unsigned utf8_length(const unsigned char *c)
+{
+    if (c[0] < 0x80)
+        return 1;
+    unsigned length = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
+    if (c[0] < 0xc2 || c[0] > 0xf4)
+        return 0;
+    for (unsigned i = 1; i < length; i++)
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
+    bool surrogate = c[0] == 0xed && c[1] > 0x9f;
+    bool beyond = c[0] == 0xf4 && c[1] > 0x8f;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+/* Adds the text in quotes. False if some of it is no UTF-8. */
+static bool add_quoted(struct json *json, const char *text)
+{
+    bool valid = true;
+    json_raw(json, "\"");
+    for (const unsigned char *c = (const unsigned char *)text; *c;) {
+        unsigned length = utf8_length(c);
+        valid = valid && length;
+        if (length == 0)
+            add_escape(json, 0xfffd), c++;
+        else if (*c < 0x20 || *c == '"' || *c == '\\' || *c == 0x7f)
+            add_escape(json, *c++);
+        else
+            while (length--)
+                json->bytes[json->length++] = (char)*c++;
+    }
+    json_raw(json, "\"");
+    return valid;
+}
+
+void json_string(struct json *json, const char *field, const char *text)
+{
+    begin_field(json, field);
+    if (text)
+        add_quoted(json, text);
+    else
+        json_raw(json, "null");
+}
+
+void json_name(struct json *json, const char *field, const char *name)
+{
+    begin_field(json, field);
+    if (add_quoted(json, name))
+        return;
+    json_raw(json, ", \"");
+    json_raw(json, field);
+    json_raw(json, "_hex\": \"");
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++) {
+        char digits[] = {hex[*c >> 4], hex[*c & 15]};
+        add(json, digits, sizeof digits);
+    }
+    json_raw(json, "\"");
+}
