@@ -28,7 +28,7 @@
 
 unsigned sessions_running;
 
-static unsigned kernel_version(void)
+unsigned session_kernel(void)
 {
     struct utsname name;
     unsigned part[3] = {0, 0, 0};
@@ -80,7 +80,7 @@ enum reason session_choose(struct session *s, const struct candidate *c)
     s->pair.source_fs = (uint64_t)source.f_type;
     s->pair.destination_fs = (uint64_t)destination.f_type;
     s->pair.block = (unsigned)destination.f_bsize;
-    s->pair.kernel = kernel_version();
+    s->pair.kernel = session_kernel();
     enum reason why;
     s->engine = engine_choose(&s->pair, settings.engines, &why);
     return s->engine ? REASON_NONE : why;
