@@ -37,11 +37,14 @@ holds() {
     look
     (cd "$unpacked" && find . -path ./DEBIAN -prune -o ! -type d -printf '%P\n' | sort) >"$scratch/held"
     for wanted in usr/bin/offload "usr/lib/$triplet/liboffload.so" "usr/lib/$triplet/pkgconfig/copy-offload.pc" \
+        usr/share/man/man1/offload.1.gz usr/share/man/man7/liboffload.7.gz usr/share/zsh/vendor-completions/_offload \
+        usr/share/bash-completion/completions/offload usr/share/doc/copy-offload/examples/offload.conf \
         usr/share/doc/copy-offload/copyright usr/share/doc/copy-offload/changelog.Debian.gz; do
         grep -qx "$wanted" "$scratch/held" || fail "it lacks $wanted"
     done
     [ -z "$(ls -A "$unpacked/usr/lib/offload")" ] || fail "/usr/lib/offload is not empty"
-    elsewhere=$(grep -vE "^usr/(bin/offload|lib/$triplet/(liboffload\.so|pkgconfig/copy-offload\.pc)|share/(doc/copy-offload|lintian/overrides)/.*)$" "$scratch/held") || true
+    elsewhere=$(grep -vE "^usr/(bin/offload|lib/$triplet/(liboffload\.so|pkgconfig/copy-offload\.pc)|\
+share/(doc/copy-offload|lintian/overrides|man/man[17]|bash-completion|zsh)/.*)$" "$scratch/held") || true
     [ -z "$elsewhere" ] || fail "it has also:" "$elsewhere"
 }
 
@@ -106,7 +109,8 @@ source_unpacks() {
         fail "$(cat "$scratch/dpkg-source.log")"
     mkdir "$scratch/plain"
     tar -C "$scratch/plain" -xf "$tarball"
-    diff -r "$scratch/plain/liboffload-$version" "$scratch/source" || fail "the source package is not the tarball"
+    # dpkg-source's own notes.
+    diff -r --exclude=.pc "$scratch/plain/liboffload-$version" "$scratch/source" || fail "the source package is not the tarball"
 }
 
 tells_pkg_config() {

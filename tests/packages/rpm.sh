@@ -22,10 +22,10 @@ holds() {
     look
     libdir=$(rpm --eval '%{_libdir}')
     ask -l "$rpm" >"$scratch/held"
-    for wanted in /usr/bin/offload "$libdir/liboffload.so" "$libdir/pkgconfig/copy-offload.pc" /usr/lib/offload; do
+    for wanted in /usr/bin/offload '/usr/share/man/man1/offload.1.*' '/usr/share/man/man7/liboffload.7.*' "$libdir/liboffload.so" "$libdir/pkgconfig/copy-offload.pc" /usr/lib/offload; do
         grep -qx "$wanted" "$scratch/held" || fail "it lacks $wanted"
     done
-    elsewhere=$(grep -vE "^(/usr/bin/offload|$libdir/(liboffload\.so|pkgconfig/copy-offload\.pc)|/usr/lib/(offload|\.build-id.*)|/usr/share/(doc|licenses)/copy-offload-$version(/.*)?)$" "$scratch/held") || true
+    elsewhere=$(grep -vE "^(/usr/bin/offload|$libdir/(liboffload\.so|pkgconfig/copy-offload\.pc)|/usr/lib/(offload|\.build-id.*)|/usr/share/(man/man[17]/.*|bash-completion/.*|zsh/.*)|/usr/share/(doc|licenses)/copy-offload-$version(/.*)?)$" "$scratch/held") || true
     [ -z "$elsewhere" ] || fail "it has also:" "$elsewhere"
     ask --licensefiles "$rpm" | grep -q LICENSE || fail "the license is not marked as one"
 }
