@@ -36,17 +36,20 @@ mount_proc() {
 environment=(PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/tmp TERM=dumb DEBIAN_FRONTEND=noninteractive)
 
 as_root() {
-    limited env -i "${environment[@]}" chroot "$root" "$@"
+    limited chroot "$root" /usr/bin/env -i "${environment[@]}" "$@"
 }
 
 as_user() {
-    limited env -i "${environment[@]}" chroot --userspec=$user:$user "$root" "$@"
+    limited chroot --userspec=$user:$user "$root" /usr/bin/env -i "${environment[@]}" "$@"
 }
 
-# Names of all files and directories, but for what dpkg and the linker keep about themselves.
+# All files and directories, but for the notes that dpkg, the linker and the manual's index keep.
 list_system() {
-    (cd "$root" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/cache -o -path ./var/log -o -path ./tmp \) -prune \
-        -o -printf '%P %y %m %s\n' | grep -vE '^(etc|var/lib/systemd)? ?d |^etc/ld\.so\.cache ' | sort)
+    local noted=(./var/lib/dpkg ./var/cache ./var/log ./tmp ./proc ./dev ./mnt ./etc/ld.so.cache) path but=(-false)
+    for path in "${noted[@]}"; do
+        but+=(-o -path "$path")
+    done
+    (cd "$root" && find . \( "${but[@]}" \) -prune -o -type d -printf '%P %y %m\n' -o -printf '%P %y %m %s %l\n' | sort)
 }
 
 # ---- the verdicts --------------------------------------------------------------------------------
@@ -162,6 +165,7 @@ own_test() {
 }
 
 leaves_nothing() {
+    rm -f "$root/usr/lib/offload"/*
     as_root dpkg --remove copy-offload
     as_root dpkg --purge copy-offload
     list_system >"$scratch/after"
