@@ -10,6 +10,7 @@
 #include "names.h"
 #include "process.h"
 
+#include <config.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
