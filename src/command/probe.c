@@ -322,6 +322,7 @@ int probe_main(int argc, char **argv)
     check_destination(&probe);
     print_note(&probe);
     int status = print_answer(&probe);
+    lines_end();
     if (probe.file.fd >= 0)
         close(probe.file.fd);
     places_free(&probe.places);
