@@ -52,6 +52,12 @@ struct engine {
 const struct engine *const *engine_list(void);
 
 /*
+ * Why the engine at that place of the list does not serve the pair, or REASON_NONE; `allowed` as for engine_choose(),
+ * which asks this for one engine after the other.
+ */
+enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigned allowed);
+
+/*
  * The first engine that serves the pair among those that the user allows (bit i of `allowed`: the engine at place i
  * of the list). NULL if none does; *why is then the reason of the first that was asked.
  */
