@@ -2,6 +2,9 @@
 #ifndef OFFLOAD_COMMAND_H
 #define OFFLOAD_COMMAND_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /* Exit statuses of the command itself; every other one is that of the program it ran. 126 and 127 are env(1)'s. */
 enum {
     STATUS_NOT_OFFLOADED = 124, /* --policy=always, and a copy was not wholly offloaded */
@@ -12,6 +15,12 @@ enum {
 
 /* Prints "offload: " and the text as one line on standard error, in one write(2). */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Writes all n bytes, in one write(2) where the file takes them; waits where a program has made it non-blocking. False
+ * if that fails, with errno.
+ */
+bool write_all(int fd, const char *bytes, size_t n);
 
 /* As say(), and ends the process. The text says what, why, and what to do. */
 _Noreturn void fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -20,10 +20,9 @@ struct device_identity {
  */
 bool scsi_parse_inquiry(const uint8_t *bytes, size_t n, struct device_identity *identity);
 
+#define NVME_IDENTIFY_BYTES 4096
+
 /* The n bytes that NVMe's Identify Controller gave (NVM Express Base 5.17.2.1). False if they are not all there. */
 bool nvme_parse_controller(const uint8_t *bytes, size_t n, struct device_identity *identity);
-
-/* Has SCSI disks and NVMe controllers printed, a line each, under two headings. */
-void devices_print(void);
 
 #endif

@@ -2,14 +2,15 @@
 #include "command.h"
 #include "core/session.h"
 #include "core/settings.h"
-#include "devices.h"
 #include "engines/quirks.h"
 #include "filesystems.h"
+#include "hardware.h"
 #include "library.h"
 #include "lines.h"
 #include "names.h"
 #include "process.h"
 
+#include <config.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,7 @@ int doctor_main(int argc, char **argv)
     process_print();
     print_quirks();
     filesystems_print();
-    devices_print();
+    hardware_print();
+    lines_end();
     return 0;
 }

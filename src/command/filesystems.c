@@ -88,6 +88,7 @@ static void ask(const void *what, void *to)
     if (fd < 0)
         return;
     struct candidate c = {.source = fd, .destination = fd};
+    session_identify(&s, &c);
     session_choose(&s, &c);
     for (unsigned i = 0; engine_list()[i] && i < ENGINES; i++)
         abilities->why[i] = engine_refusal(i, &s.pair, settings.engines);
@@ -221,7 +222,7 @@ static bool listed_before(const struct mounts *mounts, size_t place)
 void filesystems_print(void)
 {
     struct mounts mounts;
-    puts("\nFile systems: can copies within one be offloaded?");
+    puts("\nFile systems: are copies within one offloaded?");
     if (!mounts_read(&mounts)) {
         lines_say("", "/proc is not there, so they cannot be listed. Mount it: mount -t proc proc /proc");
         return;

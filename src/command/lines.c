@@ -1,5 +1,9 @@
 #include "lines.h"
 
+#include "command.h"
+#include "names.h"
+
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,13 +12,13 @@
 
 #define COLUMNS 80
 
-/* How many columns n bytes of UTF-8 take, roughly: one for each character. */
-static size_t columns_of(const char *text, size_t n)
+/* The columns of a text's first n bytes. */
+static size_t width_of_word(const char *text, size_t n)
 {
-    size_t columns = 0;
-    for (size_t i = 0; i < n; i++)
-        columns += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return columns;
+    char *word = strndup(text, n);
+    size_t width = word ? text_width(word) : n;
+    free(word);
+    return width;
 }
 
 static void print_words(size_t column, const char *text)
@@ -25,7 +29,7 @@ static void print_words(size_t column, const char *text)
         size_t n = strcspn(text, " ");
         if (!n)
             break;
-        size_t wide = columns_of(text, n);
+        size_t wide = width_of_word(text, n);
         if (!first && column + 1 + wide > COLUMNS) {
             printf("\n%*s", LINES_LABEL, "");
             column = LINES_LABEL;
@@ -50,8 +54,15 @@ void lines_say(const char *label, const char *format, ...)
     va_end(arguments);
     if (n < 0)
         return;
-    size_t wide = columns_of(label, strlen(label));
+    size_t wide = text_width(label);
     printf("%s%*s", label, wide < LINES_LABEL ? (int)(LINES_LABEL - wide) : 1, "");
     print_words(wide < LINES_LABEL ? LINES_LABEL : wide + 1, text);
     free(text);
+}
+
+void lines_end(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return;
+    fail(STATUS_FAILED, "cannot write to standard output: %s; give it room, or another place", strerror(errno));
 }

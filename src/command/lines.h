@@ -8,4 +8,7 @@
 /* Prints a line, or more where the words need them. The label may be longer, or "". */
 __attribute__((format(printf, 2, 3))) void lines_say(const char *label, const char *format, ...);
 
+/* To be called at the end: ends the process with one line if not all could be printed. */
+void lines_end(void);
+
 #endif

@@ -134,6 +134,16 @@ void places_free(struct places *p)
     free(p->directory_shown);
 }
 
+char *places_real_destination(const struct places *p)
+{
+    char *directory = realpath(p->directory, NULL);
+    char *path = p->exists ? realpath(p->destination, NULL) : NULL;
+    if (!p->exists && directory)
+        path = name_in(directory, p->destination);
+    free(directory);
+    return path;
+}
+
 bool places_destination_is_mount(const struct places *p)
 {
     return p->existing_fd >= 0 && p->mount && p->mount != mounts_of(&p->mounts, p->directory_fd);

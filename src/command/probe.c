@@ -5,6 +5,7 @@
  * beside the destination and is gone again.
  */
 #include "command.h"
+#include "core/patterns.h"
 #include "core/settings.h"
 #include "engines/quirks.h"
 #include "lines.h"
@@ -113,7 +114,8 @@ static void print_tried(const char *name, const struct probe *probe, const struc
 {
     char size[32];
     bool whole = trial->bytes >= probe->places.source_status.stx_size;
-    lines_say(name, "yes%s: tried with %s%s, in a file that is gone again.", whom, human(trial->bytes, size));
+    lines_say(name, "yes%s: tried with %s%s, in a file that is gone again.", whom, whole ? "all of it, " : "the first ",
+              human(trial->bytes, size));
 }
 
 static void print_judged(const char *name, const struct probe *probe, const char *whom)
@@ -148,7 +150,10 @@ static void print_engine(const struct probe *probe, unsigned place)
     const struct engine *engine = engine_list()[place];
     const struct trial *reads = &probe->trials[READS_AND_WRITES], *kernel = &probe->trials[BY_KERNEL];
     enum reason why = engine_refusal(place, &kernel->pair, settings.engines);
-    if (why != REASON_NONE)
+    enum reason before = place ? engine_refusal(place - 1, &kernel->pair, settings.engines) : REASON_NONE;
+    if (why == REASON_OTHER_FS && why == before)
+        lines_say(engine->name, "no, for the same reason.");
+    else if (why != REASON_NONE)
         reason_print(engine->name, why, 0, engine->name, &probe->places, &kernel->pair);
     else if (engine == reads->engine)
         print_chosen(engine->name, probe, READS_AND_WRITES);
@@ -172,10 +177,25 @@ static void hinder_by_reason(struct probe *probe, enum reason why)
     hinder(probe, reason_words(why), reason_cure(why));
 }
 
+/* The library knows both files by their names without symbolic links. */
+static bool patterns_let(const struct places *p)
+{
+    char *source = realpath(p->source, NULL);
+    char *destination = places_real_destination(p);
+    bool allowed = source && destination && patterns_allow(source, destination);
+    free(source);
+    free(destination);
+    return allowed;
+}
+
 static void check_settings(struct probe *probe)
 {
     if (settings.off)
         hinder(probe, "the library is switched off (OFFLOAD=off)", "Set OFFLOAD=on, or leave it unset.");
+    if (settings.policy == POLICY_NEVER)
+        hinder_by_reason(probe, REASON_POLICY);
+    if (patterns_wanted() && !patterns_let(&probe->places))
+        hinder_by_reason(probe, REASON_EXCLUDED);
 }
 
 static void check_source(struct probe *probe)
@@ -183,7 +203,7 @@ static void check_source(struct probe *probe)
     off_t size = (off_t)probe->places.source_status.stx_size;
     if (size == 0)
         hinder(probe, "the source is empty", "Nothing is to be done: there are no bytes to copy.");
-    else if (size < settings.min_size)
+    else if (settings_too_small(size))
         hinder_by_reason(probe, REASON_TOO_SMALL);
 }
 
@@ -302,6 +322,7 @@ int probe_main(int argc, char **argv)
     check_destination(&probe);
     print_note(&probe);
     int status = print_answer(&probe);
+    lines_end();
     if (probe.file.fd >= 0)
         close(probe.file.fd);
     places_free(&probe.places);

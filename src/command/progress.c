@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include "command.h"
 #include "names.h"
 #include "summary.h"
 
@@ -19,13 +20,15 @@
 #define DOTS "..."
 
 /*
- * The line stands below the cursor, which stays where the command left it: what it prints goes on in its own line, and
- * no column of that has to be known. ESC D makes sure that there is a line below, ESC [J takes away all that is drawn
- * (ECMA-48; every terminal with a cursor knows these, the Linux console too).
+ * The line is the last row of the terminal, and what the command prints scrolls above it (DECSTBM): no column of the
+ * command's has to be known, and none is overwritten. All around it the cursor is kept and given back (DECSC, DECRC).
+ * These sequences are those of the VT100, which every terminal with a cursor follows, the Linux console too.
  */
-#define CLEAR "\033[J"
-#define BELOW "\033D\033[A\0337\033E"
+#define CLEAR "\033[J"     /* from the cursor to the end, where nothing of the command's can be */
+#define ROOM "\033D\033[A" /* down, which scrolls in the last row, and up again: one row is free below */
+#define KEEP "\0337"
 #define BACK "\0338"
+#define WHOLE_SCREEN KEEP "\033[r" BACK
 
 static int64_t now(void)
 {
@@ -168,28 +171,37 @@ bool progress_possible(void)
     return isatty(STDERR_FILENO) && type && *type && strcmp(type, "dumb") != 0;
 }
 
-/* Whether the terminal is ours to draw on: in the foreground, and with no program on it that has the whole screen. */
-static bool may_draw(const struct progress *p)
+/* Whether the terminal is ours to draw on: we are in the foreground. */
+static bool in_front(const struct progress *p)
 {
-    struct termios mode;
-    return p->terminal >= 0 && tcgetpgrp(p->terminal) == getpgrp() && tcgetattr(p->terminal, &mode) == 0 &&
-           mode.c_lflag & ICANON;
+    return p->terminal >= 0 && tcgetpgrp(p->terminal) == getpgrp();
 }
 
-static void send(const struct progress *p, const char *text)
+/* Whether a program has the whole screen: it takes keys as they come. */
+static bool is_taken(const struct progress *p)
 {
-    /* A terminal that is gone shows nothing, and that is all. */
-    if (write(p->terminal, text, strlen(text)) < 0)
-        return;
+    struct termios mode;
+    return tcgetattr(p->terminal, &mode) < 0 || !(mode.c_lflag & ICANON);
+}
+
+/* A terminal that is gone shows nothing, and that is all. */
+static void send_text(const struct progress *p, char *text)
+{
+    if (text)
+        write_all(p->terminal, text, strlen(text));
+    free(text);
 }
 
 void progress_resized(struct progress *progress)
 {
     struct winsize size;
+    progress_clear(progress);
     progress->columns = 80;
-    if (progress->terminal >= 0 && ioctl(progress->terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    progress->rows = 24;
+    if (progress->terminal >= 0 && ioctl(progress->terminal, TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_row) {
         progress->columns = size.ws_col;
-    progress->changed = true;
+        progress->rows = size.ws_row;
+    }
 }
 
 void progress_start(struct progress *progress, bool on)
@@ -200,10 +212,21 @@ void progress_start(struct progress *progress, bool on)
 
 void progress_clear(struct progress *progress)
 {
-    if (progress->drawn && may_draw(progress))
-        send(progress, CLEAR);
+    if (progress->drawn && in_front(progress))
+        send_text(progress, strdup(is_taken(progress) ? WHOLE_SCREEN : WHOLE_SCREEN CLEAR));
     progress->drawn = false;
     progress->changed = true;
+}
+
+static void draw_line(struct progress *p, char *line)
+{
+    char *text = NULL;
+    if (!p->drawn && asprintf(&text, CLEAR ROOM KEEP "\033[1;%zur" BACK, p->rows - 1) >= 0)
+        send_text(p, text);
+    p->drawn = true;
+    if (line && asprintf(&text, KEEP "\033[%zu;1H%s\033[K" BACK, p->rows, line) >= 0)
+        send_text(p, text);
+    free(line);
 }
 
 void progress_draw(struct progress *progress)
@@ -213,18 +236,11 @@ void progress_draw(struct progress *progress)
         return;
     forget_dead(progress);
     const struct progress_copy *copy = latest(progress, &others);
-    if (!copy || !may_draw(progress)) {
+    /* The last column is left free, where terminals differ. */
+    if (copy && progress->rows > 2 && in_front(progress) && !is_taken(progress))
+        draw_line(progress, progress_line(copy, others, progress->columns - 1));
+    else
         progress_clear(progress);
-    } else {
-        /* The last column is left free, where terminals differ. */
-        char *line = progress_line(copy, others, progress->columns - 1);
-        char *text = NULL;
-        if (line && asprintf(&text, CLEAR BELOW "%s" BACK, line) >= 0)
-            send(progress, text);
-        free(text);
-        free(line);
-        progress->drawn = true;
-    }
     progress->changed = false;
     progress->drawn_at = now();
 }

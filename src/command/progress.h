@@ -21,7 +21,7 @@ struct progress_copy {
 
 struct progress {
     int terminal; /* or -1: nothing is drawn */
-    size_t columns;
+    size_t columns, rows;
     bool drawn;   /* there is a line on the terminal */
     bool changed; /* it shows something older */
     int64_t drawn_at;

@@ -22,10 +22,10 @@
 /* ---- XFS: its headers are not needed for this alone (xfs_fs.h, struct xfs_fsop_geom_v4) ---- */
 
 struct xfs_geometry {
-    uint32_t before[23];
+    uint32_t before[22];
     uint32_t version;
     uint32_t flags;
-    uint32_t after[3];
+    uint32_t after[4];
 };
 #define XFS_GEOMETRY _IOR('X', 124, struct xfs_geometry)
 #define XFS_GEOMETRY_REFLINK (1 << 20)

@@ -26,10 +26,10 @@ struct child {
 };
 
 /* The signals as this process was started with them, which the child is to have. */
-struct inherited {
+static struct {
     sigset_t mask;
     struct sigaction on_child;
-};
+} inherited;
 
 /* ---- starting ---- */
 
@@ -51,10 +51,10 @@ void run_in_place(const char *path, char **argv)
     exit(run_complain(path, argv[0], errno));
 }
 
-_Noreturn static void become(const char *path, char **argv, const struct inherited *inherited, int report)
+_Noreturn static void become(const char *path, char **argv, int report)
 {
-    sigaction(SIGCHLD, &inherited->on_child, NULL);
-    sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
+    sigaction(SIGCHLD, &inherited.on_child, NULL);
+    sigprocmask(SIG_SETMASK, &inherited.mask, NULL);
     execvp(path, argv);
     int error = errno;
     if (write(report, &error, sizeof error) < 0)
@@ -73,7 +73,7 @@ static int error_of_start(int report)
     return n == (ssize_t)sizeof error ? error : 0;
 }
 
-static int start(struct child *child, const char *path, char **argv, const struct inherited *inherited)
+static int start(struct child *child, const char *path, char **argv)
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0)
@@ -84,7 +84,7 @@ static int start(struct child *child, const char *path, char **argv, const struc
     if (child->pid < 0)
         fail(STATUS_FAILED, "cannot start a process: %s; end some, or raise 'ulimit -u'", strerror(errno));
     if (child->pid == 0)
-        become(path, argv, inherited, report[1]);
+        become(path, argv, report[1]);
     close(report[1]);
     int error = error_of_start(report[0]);
     close(report[0]);
@@ -97,20 +97,34 @@ static int start(struct child *child, const char *path, char **argv, const struc
 static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
 
 /* All other signals wait for signalfd(2): nothing can end this process before it has removed its file. */
-static int hold_signals(struct inherited *inherited)
+static int hold_signals(void)
 {
     sigset_t held;
     const struct sigaction normal = {.sa_handler = SIG_DFL};
     sigfillset(&held);
     for (size_t i = 0; i < sizeof own_faults / sizeof *own_faults; i++)
         sigdelset(&held, own_faults[i]);
-    sigprocmask(SIG_SETMASK, &held, &inherited->mask);
+    sigprocmask(SIG_SETMASK, &held, &inherited.mask);
     /* Ignored by whoever started us, it would take the child's status away (waitpid(2)). */
-    sigaction(SIGCHLD, &normal, &inherited->on_child);
+    sigaction(SIGCHLD, &normal, &inherited.on_child);
     int fd = above_standard(signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
     if (fd < 0)
         fail(STATUS_FAILED, "cannot wait for signals: %s; close some files or raise 'ulimit -n'", strerror(errno));
     return fd;
+}
+
+void run_let_signals(void)
+{
+    sigset_t all, pipe;
+    const struct timespec at_once = {0, 0};
+    /* What came while the command ended was for it. */
+    sigfillset(&all);
+    while (sigtimedwait(&all, NULL, &at_once) > 0)
+        ;
+    sigprocmask(SIG_SETMASK, &inherited.mask, NULL);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigprocmask(SIG_BLOCK, &pipe, NULL);
 }
 
 /* Whether the kernel has sent the signal to the child as well: the terminal does, to all of its process group. */
@@ -246,11 +260,10 @@ static void wait_for_end(int signals, struct child *child)
 
 struct run_end run_child(const char *path, char **argv, const struct run_events *events)
 {
-    struct inherited inherited;
     struct child child = {.events = events};
     struct run_end end = {0};
-    int signals = hold_signals(&inherited);
-    end.error = start(&child, path, argv, &inherited);
+    int signals = hold_signals();
+    end.error = start(&child, path, argv);
     if (end.error)
         waitpid(child.pid, &end.status, 0);
     else

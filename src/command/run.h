@@ -25,6 +25,12 @@ struct run_end {
  */
 struct run_end run_child(const char *path, char **argv, const struct run_events *events);
 
+/*
+ * Signals end this process again as before run_child(), but for SIGPIPE. Until then nothing does, so that what has to be
+ * removed at the end can be.
+ */
+void run_let_signals(void);
+
 /* Becomes the program. Does not return: says so, if it cannot be started, and ends as env(1). */
 _Noreturn void run_in_place(const char *path, char **argv);
 

@@ -1,9 +1,28 @@
 #include "command.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+bool write_all(int fd, const char *bytes, size_t n)
+{
+    while (n) {
+        ssize_t written = write(fd, bytes, n);
+        struct pollfd room = {.fd = fd, .events = POLLOUT};
+        if (written < 0 && errno == EAGAIN)
+            poll(&room, 1, -1);
+        else if (written < 0 && errno != EINTR)
+            return false;
+        if (written > 0) {
+            bytes += written;
+            n -= (size_t)written;
+        }
+    }
+    return true;
+}
 
 static void say_in_one_line(const char *format, va_list arguments)
 {
@@ -12,9 +31,9 @@ static void say_in_one_line(const char *format, va_list arguments)
     if (vasprintf(&text, format, arguments) < 0)
         return;
     int length = asprintf(&line, "offload: %s\n", text);
-    /* There is nobody to tell that nobody can be told. */
-    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
-        length = 0;
+    /* Where it fails, there is nobody to tell that nobody can be told. */
+    if (length > 0)
+        write_all(STDERR_FILENO, line, (size_t)length);
     free(line);
     free(text);
 }

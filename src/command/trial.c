@@ -118,6 +118,7 @@ static enum reason judge(struct session *s, struct candidate *c, bool into_file)
     if (why == REASON_POLICY) {
         fstat(c->destination, &st);
         c->destination_state.device = st.st_dev;
+        session_identify(s, c);
         why = session_choose(s, c);
     }
     /* It has grown old enough by the time that somebody copies it. */

@@ -20,8 +20,9 @@
 
 struct watching {
     const struct watch *watch;
+    int out;   /* where the summary goes */
     int lines; /* where the lines of -v go, or -1 */
-    FILE *out; /* where the summary goes */
+    bool failed_to_write;
     struct collect collect;
     struct progress progress;
     struct summary summary;
@@ -62,7 +63,14 @@ static char *amount_of(const struct record *r)
     return n < 0 ? NULL : text;
 }
 
-/* The line of -v. In one write(2), so that it is whole whoever else writes there. */
+static void print(struct watching *w, int fd, const char *text, size_t n)
+{
+    /* As with all that goes to standard error: there is no one to tell. */
+    if (!write_all(fd, text, n) && fd != STDERR_FILENO)
+        w->failed_to_write = true;
+}
+
+/* The line of -v, whole whoever else writes there. */
 static void tell_of(struct watching *w, const struct record *r)
 {
     char *amount = amount_of(r);
@@ -71,9 +79,8 @@ static void tell_of(struct watching *w, const struct record *r)
     progress_clear(&w->progress);
     int n = asprintf(&line, "%s%s: %s\n", w->lines == STDERR_FILENO ? "offload: " : "", amount ? amount : "",
                      names ? names : "");
-    /* As with all that goes to standard error: there is no one to tell. */
-    if (n > 0 && write(w->lines, line, (size_t)n) < 0)
-        n = 0;
+    if (n > 0)
+        print(w, w->lines, line, (size_t)n);
     free(line);
     free(names);
     free(amount);
@@ -163,29 +170,35 @@ static void open_forwards(struct watching *w)
 static void open_output(struct watching *w)
 {
     const struct options *options = w->watch->options;
-    int fd = STDERR_FILENO;
-    w->out = stderr;
+    w->out = STDERR_FILENO;
     if (options->output) {
-        fd = above_standard(open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
-        w->out = fd < 0 ? NULL : fdopen(fd, "w");
-        if (!w->out)
+        w->out = above_standard(open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
+        if (w->out < 0)
             fail(STATUS_FAILED, "--output cannot open %s: %s; choose another file", name_printable(options->output),
                  strerror(errno));
     }
     /* A JSON document has its file to itself. */
-    w->lines = !options->verbose ? -1 : options->report == REPORT_JSON ? STDERR_FILENO : fd;
+    w->lines = !options->verbose ? -1 : options->report == REPORT_JSON ? STDERR_FILENO : w->out;
 }
 
 /* ---- after it ---- */
 
 static void print_summary(struct watching *w)
 {
+    char *text = NULL;
+    size_t n = 0;
+    if (w->watch->options->report == NO_REPORT)
+        return;
+    FILE *memory = open_memstream(&text, &n);
     w->summary.unusable = w->collect.unusable;
     w->summary.nothing = w->watch->nothing;
-    if (w->watch->options->report == REPORT_TABLE)
-        summary_table(&w->summary, w->out);
-    else if (w->watch->options->report == REPORT_JSON)
-        summary_json(&w->summary, w->out);
+    if (memory && w->watch->options->report == REPORT_TABLE)
+        summary_table(&w->summary, memory);
+    else if (memory)
+        summary_json(&w->summary, memory);
+    if (memory && fclose(memory) == 0)
+        print(w, w->out, text, n);
+    free(text);
 }
 
 static void print_failures(const struct watching *w)
@@ -202,14 +215,12 @@ static void print_failures(const struct watching *w)
 /* Whether all that was printed has got to its file; says so if not. */
 static bool output_is_whole(struct watching *w)
 {
-    if (!w->watch->options->output)
-        return fflush(w->out) == 0 || true;
-    bool failed = ferror(w->out);
-    failed = fclose(w->out) != 0 || failed;
-    if (failed)
+    if (w->out != STDERR_FILENO && close(w->out) < 0)
+        w->failed_to_write = true;
+    if (w->failed_to_write)
         say("--output could not write all of %s: %s; make room there, or choose another file",
             name_printable(w->watch->options->output), strerror(errno));
-    return !failed;
+    return !w->failed_to_write;
 }
 
 _Noreturn static void end(struct watching *w, int status)
@@ -249,6 +260,7 @@ void watch_run(const struct watch *watch, const char *path, char **argv)
     struct run_end ended = run_child(path, argv, &events);
     collect_close(&w.collect);
     progress_end(&w.progress);
+    run_let_signals();
     if (ended.error)
         exit(run_complain(path, argv[0], ended.error));
     print_summary(&w);

@@ -5,6 +5,11 @@
 compiler=${OFFLOAD_TEST_CC:-cc}
 command -v "$compiler" >/dev/null || skip_all "there is no compiler"
 
+# In the list they are in capitals; in records and in the manual they are not.
+lower_names() {
+    awk -F '\t' -v OFS='\t' '{ $1 = tolower($1); print }'
+}
+
 # name, words and cure, a reason a line, as the preprocessor reads the list.
 defined() {
     cat >"$scratch/defined.c" <<'END'
@@ -16,7 +21,7 @@ int main(void)
 }
 END
     "$compiler" -I"$source_tree/src" -o "$scratch/defined" "$scratch/defined.c"
-    "$scratch/defined" | awk -F '\t' -v OFS='\t' '{ $1 = tolower($1); print }'
+    "$scratch/defined" | lower_names
 }
 
 # The same from the objects that the library was linked of.
@@ -32,7 +37,7 @@ int main(void)
 }
 END
     "$compiler" -I"$source_tree/src" -o "$scratch/built" "$scratch/built.c" "$build/.libs/libcore.a"
-    "$scratch/built"
+    "$scratch/built" | lower_names
 }
 
 # A reason in the page: its name, which begins a paragraph, its words with a full stop, its cure.
