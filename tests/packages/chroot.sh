@@ -171,7 +171,7 @@ leaves_nothing() {
     list_system >"$scratch/after"
     diff "$scratch/before" "$scratch/after" || fail "dpkg --purge did not leave the system as it was"
     ! as_root ldconfig -p | grep -w liboffload.so || fail "the linker still knows the library"
-    [ "$(as_root sh -c 'LD_PRELOAD=liboffload.so true' 2>&1 | grep -c 'cannot be preloaded')" -eq 1 ] ||
+    [ "$(as_root sh -c 'LD_PRELOAD=liboffload.so /bin/true' 2>&1 | grep -c 'cannot be preloaded')" -eq 1 ] ||
         fail "the library can still be loaded"
 }
 
