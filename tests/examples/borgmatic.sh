@@ -40,7 +40,8 @@ by_hand() {
 }
 
 by_borgmatic() {
-    command -v borgmatic >/dev/null && command -v borg >/dev/null || skip "borgmatic is not installed"
+    command -v borgmatic >/dev/null || skip "borgmatic is not installed"
+    command -v borg >/dev/null || skip "borg is not installed"
     [ "$(borgmatic --version | cut -d. -f1,2)" = 1.7 ] || skip "this borgmatic has another form of configuration"
     prepare_files
     export HOME=$PWD/home BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes BORG_RELOCATED_REPO_ACCESS_IS_OK=yes

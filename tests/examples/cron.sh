@@ -48,7 +48,9 @@ all_of_a_crontab() {
 # cron runs what is due @reboot as soon as it starts. It gets folders of its own, so that nothing of this machine runs.
 by_cron() {
     command -v cron >/dev/null || skip "cron is not installed"
-    [ -d /etc/cron.d ] && [ -d /var/spool/cron/crontabs ] || skip "this is not Debian's cron"
+    for folder in /etc/cron.d /var/spool/cron/crontabs; do
+        [ -d $folder ] || skip "there is no $folder: this is not Debian's cron"
+    done
     prepare_backup
     mkdir -p crond spool
     chmod 755 crond
