@@ -8,24 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* TEMPORARY */
-const char *reason_name(enum reason why) __attribute__((weak));
-const char *reason_cure(enum reason why) __attribute__((weak));
-static const char *const names_here[] = {
-#define REASON(name, ...) #name,
-#include "core/reasons.def"
-#undef REASON
-};
-const char *reason_name(enum reason why)
-{
-    return names_here[why];
-}
-const char *reason_cure(enum reason why)
-{
-    (void)why;
-    return "There is no cure yet.";
-}
-
 /* ---- counting ---- */
 
 static struct summary_engine *engine_of(struct summary *s, const char *name)

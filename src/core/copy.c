@@ -1,6 +1,7 @@
 #include "copy.h"
 
 #include "patterns.h"
+#include "probes.h"
 #include "report.h"
 #include "settings.h"
 #include "syscalls.h"
@@ -270,6 +271,7 @@ static void refuse(const struct candidate *c, enum reason why)
     bool for_good = why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_SHARED ||
                     why == REASON_EXCLUDED || why == REASON_POLICY;
     bool only_not_yet = why == REASON_YOUNG;
+    PROBE_REFUSE(c->destination, reason_name(why));
     if (!only_not_yet)
         recogniser_refused(c->source, c->destination, for_good);
 }

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "../buffers/compare.h"
+#include "probes.h"
 #include "settings.h"
 #include "syscalls.h"
 
@@ -162,6 +163,7 @@ void session_start(struct session *s, const struct candidate *c)
     s->window = FIRST_WINDOW;
     s->untouched = true;
     s->tally.engine = s->engine->name;
+    PROBE_RECOGNISE(c->source, c->destination);
     __atomic_store_n(&s->running, 1, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
 }
@@ -232,6 +234,7 @@ static enum reason accept_step(struct session *s, off_t reached)
         return REASON_ENGINE_FAILED;
     if (has_flag(s->pair.destination, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
         return REASON_ENGINE_FAILED;
+    PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
     return REASON_NONE;
 }
@@ -404,6 +407,7 @@ void session_settle(struct session *s, enum reason why)
         cut_back(s);
     else
         why = REASON_DESTINATION_CHANGED;
+    PROBE_SETTLE(s->pair.destination, reason_name(why));
     s->tally.reason = why;
     session_drop_proof(s);
     __atomic_store_n(&s->running, 0, __ATOMIC_SEQ_CST);
