@@ -115,21 +115,28 @@ young_source() {
         touch young
         asked 0 young "copy-$name"
     done
-    touch -d '1 hour' young
-    asked 0 young copy-young
+}
+
+with() { # NAME=VALUE COMMAND...
+    local setting=$1
+    shift
+    (
+        export "${setting?}"
+        "$@"
+    )
 }
 
 by_settings() {
     aged_source source
-    (export OFFLOAD=off && judges no source copy1 "switched off (OFFLOAD=off)" "$not_at_all")
-    (export OFFLOAD_POLICY=never && judges no source copy2 "OFFLOAD_POLICY" "clone yes" "$not_at_all")
-    (export OFFLOAD_EXCLUDE='*.iso:copy3' && judges no source copy3 "OFFLOAD_EXCLUDE")
-    (export OFFLOAD_EXCLUDE='*.iso:copy3' && judges yes source copy4 "$by_clone")
-    (export OFFLOAD_INCLUDE="$PWD/sour*" && judges yes source copy5 "$by_clone")
-    (export OFFLOAD_INCLUDE='/elsewhere/*' && judges no source copy6 "OFFLOAD_INCLUDE")
-    (export OFFLOAD_MIN_SIZE=8400954 && judges no source copy7 "OFFLOAD_MIN_SIZE")
+    with OFFLOAD=off judges no source copy1 "switched off (OFFLOAD=off)" "$not_at_all"
+    with OFFLOAD_POLICY=never judges no source copy2 "OFFLOAD_POLICY" "clone yes" "$not_at_all"
+    with OFFLOAD_EXCLUDE='*.iso:copy3' judges no source copy3 "OFFLOAD_EXCLUDE"
+    with OFFLOAD_EXCLUDE='*.iso:copy3' judges yes source copy4 "$by_clone"
+    with OFFLOAD_INCLUDE="$PWD/sour*" judges yes source copy5 "$by_clone"
+    with OFFLOAD_INCLUDE='/elsewhere/*' judges no source copy6 "OFFLOAD_INCLUDE"
+    with OFFLOAD_MIN_SIZE=8400954 judges no source copy7 "OFFLOAD_MIN_SIZE"
     printf 'OFFLOAD_EXCLUDE=copy8\n' >"$scratch/config"
-    (export OFFLOAD_CONFIG="$scratch/config" && judges no source copy8 "OFFLOAD_EXCLUDE")
+    with OFFLOAD_CONFIG="$scratch/config" judges no source copy8 "OFFLOAD_EXCLUDE"
 }
 
 by_engine() {
@@ -458,6 +465,27 @@ overlay_over_two() {
     judges yes above copy-of-above "$by_clone"
 }
 
+# An overlay stamps by the tick of the clock: there the library needs times that have gone by, and a destination
+# that it may set the times of.
+overlay_with_coarse_times() {
+    unmount_at_end
+    on_overlay mount_reflink
+    touch -d 'now 1 hour' source
+    judges no source copy "clone no: the source was changed so lately" "lie in the future"
+    touch source
+    asked 0 source copy
+    cp "$build/offload" "$scratch/offload"
+    touch -d '1 hour ago' source
+    : >strangers
+    chmod 666 strangers
+    nobody 1 source strangers
+    says "the destination's time of change could not be set" "Run the copy as the destination's owner"
+    setpriv --reuid=65534 --regid=65534 --clear-groups env LD_PRELOAD="$library" dd if=source of=strangers bs=128k status=none
+    sync strangers
+    read -r common _ < <("$extents" source strangers)
+    [ "$common" -eq 0 ] || fail "the library serves strangers all the same"
+}
+
 fresh() { # VERDICT-NAME FUNCTION: in a directory of its own
     mkdir "$mount/$2"
     cd "$mount/$2" || exit 1
@@ -494,7 +522,7 @@ on_btrfs() {
     fresh "Btrfs: two file systems" two_btrfs
 }
 
-plan 31
+plan 32
 on_each reflink 17 on_xfs
 on_each noreflink 1 fresh "XFS without reflink" refuses_without_reflink
 on_each plain 6 on_btrfs
@@ -505,4 +533,5 @@ cd "$scratch" || exit 1
 verdict "overlay on XFS" overlay_on yes mount_reflink "$by_clone"
 verdict "overlay on XFS without reflink" overlay_on no mount_noreflink "made without reflink"
 verdict "overlay on ext4" overlay_on no mount_ext "keeps its files on ext4"
+verdict "overlay, whose times are coarse" overlay_with_coarse_times
 verdict "overlay whose layers are two file systems" overlay_over_two
