@@ -137,7 +137,10 @@ static void take_min_size(struct options *options, const char *name, const char 
     set("OFFLOAD_MIN_SIZE", value);
 }
 
-/* Adds a pattern to those of the same option before it, with what would end it escaped. */
+/*
+ * Adds a pattern to those of the same option before it (core/patterns.h). A colon, which would end it, gets a backslash;
+ * what has one already keeps it.
+ */
 static void add_pattern(char **patterns, const char *variable, const char *name, const char *value)
 {
     if (!*value)
@@ -149,8 +152,10 @@ static void add_pattern(char **patterns, const char *variable, const char *name,
     if (*patterns)
         end = stpcpy(stpcpy(end, *patterns), ":");
     for (; *value; value++) {
-        if (*value == ':' || *value == '\\')
+        if (*value == ':' || (*value == '\\' && !value[1]))
             *end++ = '\\';
+        else if (*value == '\\')
+            *end++ = *value++;
         *end++ = *value;
     }
     *end = 0;
