@@ -55,8 +55,12 @@ void lines_say(const char *label, const char *format, ...)
     if (n < 0)
         return;
     size_t wide = text_width(label);
-    printf("%s%*s", label, wide < LINES_LABEL ? (int)(LINES_LABEL - wide) : 1, "");
-    print_words(wide < LINES_LABEL ? LINES_LABEL : wide + 1, text);
+    /* What is too long has a line for itself. */
+    if (wide < LINES_LABEL)
+        printf("%s%*s", label, (int)(LINES_LABEL - wide), "");
+    else
+        printf("%s\n%*s", label, LINES_LABEL, "");
+    print_words(LINES_LABEL, text);
     free(text);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 bool trial_is_nocow(int fd)
@@ -108,6 +109,15 @@ static bool leaves_no_trace(const struct trial *trial)
     return trial->engine->freezes_source || fcntl(trial->pair.source, F_GETFL) & O_NOATIME;
 }
 
+/* Whether a source that is too young now is old enough soon, when somebody copies it; not if its times are to come. */
+static bool grows_old(const struct file_state *source)
+{
+    struct timespec soon;
+    clock_gettime(CLOCK_REALTIME, &soon);
+    soon.tv_sec += 3;
+    return guard_would_show_at(source, false, soon);
+}
+
 /* What the library says of a copy into the file or directory, the user's policy aside. */
 static enum reason judge(struct session *s, struct candidate *c, bool into_file)
 {
@@ -121,8 +131,7 @@ static enum reason judge(struct session *s, struct candidate *c, bool into_file)
         session_identify(s, c);
         why = session_choose(s, c);
     }
-    /* It has grown old enough by the time that somebody copies it. */
-    return why == REASON_YOUNG ? REASON_NONE : why;
+    return why == REASON_YOUNG && grows_old(&c->source_state) ? REASON_NONE : why;
 }
 
 struct trial trial_run(int source, int destination, bool by_kernel, bool step)
