@@ -148,6 +148,19 @@ by_engine() {
     [ "$(bytes_shared source copy)" -eq 0 ] || fail "it said that programs which read and write are not served"
 }
 
+# A process can be shown an old kernel's number (personality(2)); the library goes by it too.
+old_kernel() {
+    aged_source source
+    setarch "$(uname -m)" --uname-2.6 true || skip "this kernel shows its own number only"
+    state . >"$scratch/before"
+    setarch "$(uname -m)" --uname-2.6 "$offload" probe source copy >"$scratch/said" && fail "it said yes"
+    says "clone no: sharing extents has known errors" "Run Linux 4.20 or later; this is 2.6." \
+        "Run Linux 5.3 or later; this is 2.6."
+    run_preloaded setarch "$(uname -m)" --uname-2.6 dd if=source of=copy bs=128k status=none
+    sync copy
+    assert_not_shared source copy
+}
+
 limits() {
     aged_source source
     (ulimit -f 2048 && judges_limited)
@@ -500,6 +513,7 @@ on_xfs() {
     fresh "a source just written is no obstacle" young_source
     fresh "the settings count as they do in the library" by_settings
     fresh "one engine alone" by_engine
+    fresh "a kernel that is too old" old_kernel
     fresh "limits of size and space" limits
     fresh "names of any bytes" names
     fresh "bad use is one line" bad_use
@@ -522,8 +536,8 @@ on_btrfs() {
     fresh "Btrfs: two file systems" two_btrfs
 }
 
-plan 32
-on_each reflink 17 on_xfs
+plan 33
+on_each reflink 18 on_xfs
 on_each noreflink 1 fresh "XFS without reflink" refuses_without_reflink
 on_each plain 6 on_btrfs
 on_each quota 1 fresh "Btrfs with quota groups" refuses_quota
