@@ -259,6 +259,36 @@ attributes() {
     chattr -i source
 }
 
+# Refuses to make nameless files, as older overlays do (open(2), O_TMPFILE).
+refusing='
+import ctypes, os, platform, struct, sys
+libc = ctypes.CDLL(None)
+openat = {"x86_64": 257, "aarch64": 56}[platform.machine()]
+code = [(0x20, 0, 0, 0), (0x15, 0, 3, openat), (0x20, 0, 0, 32), (0x54, 0, 0, os.O_TMPFILE),
+        (0x15, 1, 0, os.O_TMPFILE), (6, 0, 0, 0x7fff0000), (6, 0, 0, 0x50000 + 95)]
+text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+program = Program(len(code), ctypes.addressof(text))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+'
+
+without_nameless_files() {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    aged_source source
+    mkdir here only-grows
+    python3 -c "$refusing" "$offload" probe source here >"$scratch/said" || fail "it said no: $(cat "$scratch/said")"
+    says "clone yes: tried" "$by_clone"
+    [ -z "$(ls -A here)" ] || fail "something was left: $(ls -A here)"
+    chattr +a only-grows
+    python3 -c "$refusing" "$offload" probe source only-grows >"$scratch/said" || fail "it said no: $(cat "$scratch/said")"
+    chattr -a only-grows
+    says "judged by the file systems alone" "Operation not permitted"
+    [ -z "$(ls -A only-grows)" ] || fail "something was left: $(ls -A only-grows)"
+}
+
 swap() {
     fallocate -l 16M swap
     chmod 600 swap
@@ -306,6 +336,9 @@ ordinary_user() {
     nobody 1 source closed/roots
     nobody 0 source closed/mine
     says "judged by the file systems alone"
+    mkdir -m 733 unreadable
+    nobody 0 source unreadable/copy
+    says "clone yes: tried" "$by_clone"
     chmod 600 source
     state . >"$scratch/before"
     as_nobody source open && fail "it read what it may not read"
@@ -519,6 +552,7 @@ on_xfs() {
     fresh "bad use is one line" bad_use
     fresh "kinds of destination" kinds_of_destination
     fresh "immutable and append-only files" attributes
+    fresh "where no nameless file can be made" without_nameless_files
     fresh "swap space" swap
     fresh "an ordinary user" ordinary_user
     fresh "a file system mounted read-only" read_only
@@ -536,8 +570,8 @@ on_btrfs() {
     fresh "Btrfs: two file systems" two_btrfs
 }
 
-plan 33
-on_each reflink 18 on_xfs
+plan 34
+on_each reflink 19 on_xfs
 on_each noreflink 1 fresh "XFS without reflink" refuses_without_reflink
 on_each plain 6 on_btrfs
 on_each quota 1 fresh "Btrfs with quota groups" refuses_quota
