@@ -24,7 +24,10 @@ void places_find(struct places *places, const char *source, const char *destinat
 
 void places_free(struct places *places);
 
-/* The destination's absolute path without symbolic links, whether it exists or not; NULL if memory is short. To be freed. */
+/*
+ * The destination's absolute path without symbolic links, whether it exists or not; NULL if memory is short. To be
+ * freed.
+ */
 char *places_real_destination(const struct places *places);
 
 /* Whether the destination exists on another file system or mount than its directory, and so is no pattern for it. */

@@ -142,7 +142,10 @@ by_settings() {
 by_engine() {
     aged_source source
     export OFFLOAD_ENGINES=kernel
+    state . >"$scratch/before"
     asked 0 source copy
+    state . | diff "$scratch/before" - || fail "the probe changed something"
+    says "those that read and write: tried with"
     says "clone no: the engine that could do it is switched off (OFFLOAD_ENGINES)" "kernel yes, but only for programs" \
         "if the program uses sendfile."
     [ "$(bytes_shared source copy)" -eq 0 ] || fail "it said that programs which read and write are not served"
