@@ -38,14 +38,33 @@ static bool readable(const char *bytes, size_t n)
     return true;
 }
 
-enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, void *scratch)
+/* How many bytes from there on are held. */
+static size_t held_from(const struct compare_scratch *scratch, off_t from)
+{
+    off_t end = scratch->from + (off_t)scratch->held;
+    return from >= scratch->from && from < end ? (size_t)(end - from) : 0;
+}
+
+/* Reads what is to be compared, and for small writes what the next ones will need. */
+static void hold(struct compare_scratch *scratch, int source, off_t from, size_t n)
+{
+    long got = KERNEL(SYS_pread64, source, scratch->bytes, n, from);
+    scratch->from = from;
+    scratch->held = got > 0 ? (size_t)got : 0;
+}
+
+enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch)
 {
     const char *bytes = buffer;
+    bool ahead = n < COMPARE_SCRATCH;
     while (n) {
-        size_t part = n < COMPARE_SCRATCH ? n : COMPARE_SCRATCH;
-        if (!readable(bytes, part))
+        if (!held_from(scratch, from))
+            hold(scratch, source, from, ahead || n > COMPARE_SCRATCH ? COMPARE_SCRATCH : n);
+        size_t held = held_from(scratch, from);
+        size_t part = n < held ? n : held;
+        if (!readable(bytes, part ? part : 1))
             return REASON_BUFFER_GONE;
-        if (KERNEL(SYS_pread64, source, scratch, part, from) != (long)part || memcmp(bytes, scratch, part) != 0)
+        if (!part || memcmp(bytes, scratch->bytes + (from - scratch->from), part) != 0)
             return REASON_CHANGED_BYTES;
         bytes += part;
         from += (off_t)part;

@@ -11,11 +11,26 @@
 #define COMPARE_SCRATCH ((size_t)64 << 10)
 
 /*
- * Compares the n bytes at `buffer`, memory of the program that may be unreadable, with those at `from` in the source.
- * `scratch` is COMPARE_SCRATCH bytes, page aligned, of the caller's own. Returns REASON_NONE if all are equal,
+ * What was read of the source last: a program that writes in small pieces has it read once for many of them. Whoever
+ * holds it must see that the source has not changed since, or forget it.
+ */
+struct compare_scratch {
+    char *bytes; /* COMPARE_SCRATCH of them, page aligned, the holder's own; or NULL */
+    off_t from;  /* in the source */
+    size_t held; /* bytes from there on, 0 if none */
+};
+
+static inline void compare_forget(struct compare_scratch *scratch)
+{
+    scratch->held = 0;
+}
+
+/*
+ * Compares the n bytes at `buffer`, memory of the program that may be unreadable, with those at `from` in the source,
+ * as far as `scratch` holds them, and else as they are now. Returns REASON_NONE if all are equal,
  * REASON_CHANGED_BYTES if not or if the source ends before, REASON_BUFFER_GONE if the buffer cannot be read. The
  * source is read with pread(2): its offset does not move. Safe in a signal handler.
  */
-enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, void *scratch);
+enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch);
 
 #endif

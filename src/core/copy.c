@@ -68,12 +68,13 @@ void copy_settle_file_of(int fd, bool changes)
 {
     struct file_state file;
     uint64_t blocked;
-    if (!table_enter(&blocked))
+    bool regular = guard_look(fd, &file);
+    if (!table_may_concern(fd, regular ? &file : NULL, changes) || !table_enter(&blocked))
         return;
     struct session *s = running_session(fd);
     if (s)
         visit_settle(s, NULL);
-    if ((changes || !s) && guard_look(fd, &file))
+    if ((changes || !s) && regular)
         table_each_of_file(&file, changes, visit_settle, NULL);
     table_leave(blocked);
 }

@@ -127,20 +127,20 @@ enum reason session_fits(struct session *s, const struct candidate *c)
 
 static bool take_scratch(struct session *s)
 {
-    if (s->scratch)
+    if (s->scratch.bytes)
         return true;
     long at = KERNEL(SYS_mmap, NULL, COMPARE_SCRATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -4096)
         return false;
-    s->scratch = (void *)at;
+    s->scratch = (struct compare_scratch){.bytes = (char *)at};
     return true;
 }
 
 void session_drop_proof(struct session *s)
 {
-    if (s->scratch)
-        KERNEL(SYS_munmap, s->scratch, COMPARE_SCRATCH);
-    s->scratch = NULL;
+    if (s->scratch.bytes)
+        KERNEL(SYS_munmap, s->scratch.bytes, COMPARE_SCRATCH);
+    s->scratch = (struct compare_scratch){0};
 }
 
 enum reason session_prove(struct session *s, const struct candidate *c)
@@ -151,7 +151,7 @@ enum reason session_prove(struct session *s, const struct candidate *c)
         return REASON_NO_MEMORY;
     /* Enough to recognise a copy by; session_write() compares every byte. */
     size_t n = c->n < COMPARE_SCRATCH ? c->n : COMPARE_SCRATCH;
-    enum reason why = compare_buffer(c->buffer, n, c->source, c->from, s->scratch);
+    enum reason why = compare_buffer(c->buffer, n, c->source, c->from, &s->scratch);
     if (why != REASON_NONE)
         session_drop_proof(s);
     return why;
@@ -243,6 +243,8 @@ static enum reason accept_step(struct session *s, off_t reached)
 static enum reason engine_step(struct session *s, off_t end)
 {
     long began = monotonic_ns();
+    /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
+    compare_forget(&s->scratch);
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     adapt_window(s, monotonic_ns() - began);
     enum reason why = copied > 0 ? accept_step(s, s->frontier + copied) : REASON_ENGINE_FAILED;
@@ -315,6 +317,12 @@ static enum reason move_mark(struct session *s, size_t n)
     return REASON_NONE;
 }
 
+/* Is what the program writes at the mark what the source holds there? */
+static enum reason holds_source(struct session *s, const void *buffer, size_t n)
+{
+    return compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, &s->scratch);
+}
+
 bool session_write(struct session *s, const void *buffer, size_t n)
 {
     off_t goal = s->mark + (off_t)n;
@@ -325,9 +333,12 @@ bool session_write(struct session *s, const void *buffer, size_t n)
         why = REASON_UNALIGNED;
     /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
     if (why == REASON_NONE)
-        why = compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, s->scratch);
-    if (why == REASON_NONE && goal > s->frontier)
+        why = holds_source(s, buffer, n);
+    /* And again afterwards: what was cloned may be younger than what was compared. */
+    if (why == REASON_NONE && goal > s->frontier) {
         why = reach(s, goal);
+        why = why == REASON_NONE ? holds_source(s, buffer, n) : why;
+    }
     /* Asked last, so that it holds for all that was read and compared before. */
     if (why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source))
         why = REASON_SOURCE_CHANGED;

@@ -13,6 +13,7 @@
 #ifndef LIBOFFLOAD_SESSION_H
 #define LIBOFFLOAD_SESSION_H
 
+#include "../buffers/compare.h"
 #include "../engines/engine.h"
 #include "guards.h"
 #include "reasons.h"
@@ -52,8 +53,8 @@ struct session {
     uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
     uint64_t hold;    /* the session may begin again when tally.written has reached this */
     unsigned cuts;    /* how often it was settled with its frontier ahead */
-    void *scratch;    /* COMPARE_SCRATCH bytes while running, else NULL */
-    char *names;      /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
+    struct compare_scratch scratch; /* has its bytes while running */
+    char *names;                    /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
     struct tally tally;
 };
 

@@ -180,6 +180,20 @@ static bool concerns(const struct session *s, const struct file_state *file, boo
     return LOAD(s->running) && (guard_same_file(&s->left, file) || (or_source && guard_same_file(&s->source, file)));
 }
 
+bool table_may_concern(int fd, const struct file_state *file, bool or_source)
+{
+    /* A fork's child has yet to find out that it has no session. */
+    if (!LOAD(table) || LOAD(table->owner) == 0)
+        return true;
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        const struct session *s = &table->sessions[i];
+        if ((LOAD(table->destination[i]) == fd + 1 && LOAD(s->running)) || (file && concerns(s, file, or_source)))
+            return true;
+    }
+    return false;
+}
+
 void table_each_of_file(const struct file_state *file, bool or_source, void (*visit)(struct session *, const void *),
                         const void *what)
 {

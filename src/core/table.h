@@ -66,6 +66,13 @@ void table_each_in(struct descriptor_range range, void (*visit)(struct session *
 void table_count_written(int destination, size_t n);
 
 /*
+ * Whether a running session's destination may be this descriptor or this file (NULL: not a regular one), or, if
+ * `or_source`, its source this file. Needs no table_enter(), waits for nobody; most calls of a program that copies
+ * concern other files.
+ */
+bool table_may_concern(int fd, const struct file_state *file, bool or_source);
+
+/*
  * Calls `visit` likewise with every running session whose destination is that file, or, if `or_source`, whose source
  * is. Sessions of other files are not waited for.
  */

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,20 +23,27 @@ static char *pages(size_t n, int protection)
 }
 
 static int source;
-static char *buffer, *scratch;
+static char *buffer;
+static struct compare_scratch scratch;
 
 static void set_up(void)
 {
     source = file_filled(START + SIZE, 1);
     buffer = pages(SIZE, PROT_READ | PROT_WRITE);
-    scratch = pages(COMPARE_SCRATCH, PROT_READ | PROT_WRITE);
+    scratch = (struct compare_scratch){.bytes = pages(COMPARE_SCRATCH, PROT_READ | PROT_WRITE)};
     for (size_t i = 0; i < SIZE; i++)
         buffer[i] = file_byte(START + i, 1);
 }
 
+static enum reason compare_with(const void *bytes, size_t n, int file, off_t from)
+{
+    compare_forget(&scratch);
+    return compare_buffer(bytes, n, file, from, &scratch);
+}
+
 static enum reason compare(size_t n)
 {
-    return compare_buffer(buffer, n, source, START, scratch);
+    return compare_with(buffer, n, source, START);
 }
 
 TestSuite(compare, .init = set_up);
@@ -62,7 +70,7 @@ Test(compare, each_place_counts)
 
 Test(compare, an_offset_further_is_other_bytes)
 {
-    cr_expect_eq(compare_buffer(buffer, SIZE - 1, source, START + 1, scratch), REASON_CHANGED_BYTES);
+    cr_expect_eq(compare_with(buffer, SIZE - 1, source, START + 1), REASON_CHANGED_BYTES);
 }
 
 Test(compare, a_source_that_ends_before)
@@ -83,7 +91,7 @@ Test(compare, what_an_earlier_comparison_left_is_no_proof)
 
 Test(compare, a_source_that_cannot_be_read)
 {
-    cr_expect_eq(compare_buffer(buffer, 10, -1, 0, scratch), REASON_CHANGED_BYTES);
+    cr_expect_eq(compare_with(buffer, 10, -1, 0), REASON_CHANGED_BYTES);
 }
 
 /* Each of these would end the test by a signal if the bytes were loaded. */
@@ -114,8 +122,8 @@ Test(compare, no_memory_at_all)
 {
     cr_assert_eq(munmap(buffer, SIZE), 0);
     cr_expect_eq(compare(SIZE), REASON_BUFFER_GONE);
-    cr_expect_eq(compare_buffer(NULL, 100, source, START, scratch), REASON_BUFFER_GONE);
-    cr_expect_eq(compare_buffer((char *)UINTPTR_MAX - 10000, 100, source, START, scratch), REASON_BUFFER_GONE);
+    cr_expect_eq(compare_with(NULL, 100, source, START), REASON_BUFFER_GONE);
+    cr_expect_eq(compare_with((char *)UINTPTR_MAX - 10000, 100, source, START), REASON_BUFFER_GONE);
 }
 
 Test(compare, a_mapping_beyond_the_end_of_its_file)
@@ -123,13 +131,50 @@ Test(compare, a_mapping_beyond_the_end_of_its_file)
     int file = file_filled(4096, 2);
     char *mapping = mmap(NULL, 3 * 4096, PROT_READ, MAP_SHARED, file, 0);
     cr_assert_neq(mapping, MAP_FAILED);
-    cr_expect_eq(compare_buffer(mapping + 4096, 4096, source, 0, scratch), REASON_BUFFER_GONE);
-    cr_expect_eq(compare_buffer(mapping, 4096, source, 0, scratch), REASON_CHANGED_BYTES);
-    cr_expect_eq(compare_buffer(mapping, 4096, file, 0, scratch), REASON_NONE);
+    cr_expect_eq(compare_with(mapping + 4096, 4096, source, 0), REASON_BUFFER_GONE);
+    cr_expect_eq(compare_with(mapping, 4096, source, 0), REASON_CHANGED_BYTES);
+    cr_expect_eq(compare_with(mapping, 4096, file, 0), REASON_NONE);
 }
 
 Test(compare, memory_that_may_only_be_read)
 {
     cr_assert_eq(mprotect(buffer, SIZE, PROT_READ), 0);
     cr_expect_eq(compare(SIZE), REASON_NONE);
+}
+
+static long bytes_read(void)
+{
+    char text[64];
+    FILE *io = fopen("/proc/self/io", "r");
+    cr_assert_not_null(io);
+    cr_assert_not_null(fgets(text, sizeof text, io));
+    fclose(io);
+    return strtol(text + strlen("rchar: "), NULL, 10);
+}
+
+Test(compare, the_source_is_read_once_for_many_small_writes)
+{
+    static const size_t lengths[] = {1, 500, 512, 4096, 40000, 65535, 65536, 131072, 100000};
+    long asking = bytes_read();
+    asking = bytes_read() - asking;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        long before = bytes_read();
+        size_t done = 0;
+        compare_forget(&scratch);
+        for (; done + lengths[i] <= SIZE; done += lengths[i])
+            cr_assert_eq(compare_buffer(buffer + done, lengths[i], source, (off_t)(START + done), &scratch),
+                         REASON_NONE);
+        cr_expect_leq(bytes_read() - before - asking, (long)SIZE, "writes of %zu bytes", lengths[i]);
+    }
+}
+
+Test(compare, what_is_held_is_used_until_it_is_forgotten)
+{
+    cr_assert_eq(compare(1000), REASON_NONE);
+    cr_assert_eq(ftruncate(source, 0), 0);
+    cr_expect_eq(compare_buffer(buffer, 1000, source, START, &scratch), REASON_NONE);
+    cr_expect_eq(compare_buffer(buffer + 1, 999, source, START + 1, &scratch), REASON_NONE);
+    cr_expect_eq(compare_buffer(buffer, 999, source, START + 1, &scratch), REASON_CHANGED_BYTES);
+    compare_forget(&scratch);
+    cr_expect_eq(compare_buffer(buffer, 1000, source, START, &scratch), REASON_CHANGED_BYTES);
 }

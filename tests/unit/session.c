@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,7 +77,7 @@ static void expect_settled(enum reason why)
     cr_expect_not(s.running);
     cr_expect_eq(sessions_running, 0);
     cr_expect_eq(s.tally.reason, why, "%s", reason_words(s.tally.reason));
-    cr_expect_null(s.scratch);
+    cr_expect_null(s.scratch.bytes);
 }
 
 static off_t offset(int fd)
@@ -184,7 +185,7 @@ Test(session, a_first_write_of_other_bytes_proves_nothing)
     buffer[0] ^= 1;
     cr_assert_eq(session_fits(&s, &c), REASON_NONE);
     cr_expect_eq(session_prove(&s, &c), REASON_CHANGED_BYTES);
-    cr_expect_null(s.scratch);
+    cr_expect_null(s.scratch.bytes);
     cr_expect_eq(file_size(destination), 0);
 }
 
@@ -506,4 +507,32 @@ Test(session, a_copy_by_the_kernel_of_a_source_that_was_changed)
     cr_expect_eq(session_copy(&s, BLOCK, BLOCK), 0);
     expect_settled(REASON_SOURCE_CHANGED);
     cr_expect_eq(file_size(c.destination), BLOCK);
+}
+
+/* An engine in whose call someone stores into the source through a page that is dirty already: no time moves. */
+static char *stored_into;
+
+static int64_t copy_after_a_store(const struct file_pair *pair, off_t from, off_t to, size_t n)
+{
+    stored_into[100] = (char)~stored_into[100];
+    return engine_clone.copy(pair, from, to, n);
+}
+
+Test(session, a_store_between_comparing_and_cloning_is_seen)
+{
+    struct engine late = engine_clone;
+    late.copy = copy_after_a_store;
+    int source = file_filled(SIZE, 1), destination = file_new();
+    stored_into = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, source, 0);
+    cr_assert_neq(stored_into, MAP_FAILED);
+    *(volatile char *)stored_into = *stored_into;
+    file_tick();
+    candidate_for(source, destination, BLOCK);
+    cr_assert_eq(session_fits(&s, &c), REASON_NONE);
+    cr_assert_eq(session_prove(&s, &c), REASON_NONE);
+    s.engine = &late;
+    session_start(&s, &c);
+    cr_expect_not(session_write(&s, buffer, BLOCK), "the destination has other bytes than the program wrote");
+    expect_settled(REASON_CHANGED_BYTES);
+    cr_expect_eq(file_size(destination), 0);
 }
