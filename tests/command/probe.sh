@@ -22,7 +22,9 @@ mount_memory() { mount_tmpfs 64M && mount -o remount,strictatime "$mount"; }
 # Names, kinds, sizes, owners and times of all files; of directories and symbolic links all but the time of
 # access, which every look at what is in them or behind them moves.
 state() {
-    find "$@" \( -type d -o -type l \) -printf '%p %i %y %m %n %T@ %C@\n' -o -printf '%p %i %y %m %U %n %s %A@ %T@ %C@\n' | sort
+    find "$@" \( -type d -o -type l \) -printf '%p %i %y %m %n %T@ %C@\n' -o \
+        -printf '%p %i %y %m %U %n %s %A@ %T@ %C@\n' |
+        sort
 }
 
 asked() { # STATUS ARGUMENT...
@@ -286,7 +288,8 @@ without_nameless_files() {
     says "clone yes: tried" "$by_clone"
     [ -z "$(ls -A here)" ] || fail "something was left: $(ls -A here)"
     chattr +a only-grows
-    python3 -c "$refusing" "$offload" probe source only-grows >"$scratch/said" || fail "it said no: $(cat "$scratch/said")"
+    python3 -c "$refusing" "$offload" probe source only-grows >"$scratch/said" ||
+        fail "it said no: $(cat "$scratch/said")"
     chattr -a only-grows
     says "judged by the file systems alone" "Operation not permitted"
     [ -z "$(ls -A only-grows)" ] || fail "something was left: $(ls -A only-grows)"
@@ -393,8 +396,8 @@ refuses_without_reflink() {
 refuses_quota() {
     aged_source source
     asked 0 source copy
-    says "clone no: the file system limits space by quota groups" "btrfs quota disable $mount" "kernel yes, but only for" \
-        "if the program uses sendfile."
+    says "clone no: the file system limits space by quota groups" "btrfs quota disable $mount" \
+        "kernel yes, but only for" "if the program uses sendfile."
     [ "$(bytes_shared source copy)" -eq 0 ] || fail "dd shares extents"
     btrfs quota disable "$mount"
     judges yes source copy "$by_clone"
@@ -529,7 +532,8 @@ overlay_with_coarse_times() {
     chmod 666 strangers
     nobody 1 source strangers
     says "the destination's time of change could not be set" "Run the copy as the destination's owner"
-    setpriv --reuid=65534 --regid=65534 --clear-groups env LD_PRELOAD="$library" dd if=source of=strangers bs=128k status=none
+    setpriv --reuid=65534 --regid=65534 --clear-groups env LD_PRELOAD="$library" \
+        dd if=source of=strangers bs=128k status=none
     sync strangers
     read -r common _ < <("$extents" source strangers)
     [ "$common" -eq 0 ] || fail "the library serves strangers all the same"
