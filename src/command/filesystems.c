@@ -185,9 +185,7 @@ static void print_mount(const struct mounts *mounts, const struct mount *mount)
     struct abilities by_name = abilities;
     if (strcmp(mount->type, "overlay") == 0)
         print_overlay(point, mounts, mount);
-    else if (!must_be_asked(mount->type))
-        print_abilities(point, type, &abilities);
-    else if (ask_within(PATIENCE_MS, ask, mount, &abilities, sizeof abilities))
+    else if (!must_be_asked(mount->type) || ask_within(PATIENCE_MS, ask, mount, &abilities, sizeof abilities))
         print_abilities(point, type, &abilities);
     else
         lines_say(point, "%s: it did not answer within %d seconds; %s", type, PATIENCE_MS / 1000,

@@ -103,8 +103,11 @@ static void find_destination(struct places *p, const char *path)
     p->directory = directory_of(p->destination, p->exists);
     p->directory_shown = name_printable(p->directory);
     p->directory_fd = open_quietly(p->directory, O_DIRECTORY);
+    /* Files can be made in a directory that may not be read. */
+    if (p->directory_fd < 0 && errno == EACCES)
+        p->directory_fd = open(p->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (p->directory_fd < 0)
-        fail(STATUS_FAILED, "cannot open the destination's directory %s: %s; name one that is there and may be read",
+        fail(STATUS_FAILED, "cannot open the destination's directory %s: %s; name one that is there",
              p->directory_shown, strerror(errno));
 }
 

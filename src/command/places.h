@@ -11,7 +11,7 @@ struct places {
     char *source, *destination;        /* paths; the destination's with the source's name added to a directory's */
     char *source_shown, *shown;        /* the same as they are printed */
     char *directory, *directory_shown; /* where the destination lies, or would */
-    int source_fd, directory_fd;       /* open for reading */
+    int source_fd, directory_fd;       /* for reading; a directory that may not be read, as a place only (O_PATH) */
     int existing_fd; /* the destination open for reading; -1 if it does not exist, or may not be read */
     bool exists;
     struct statx source_status, status;       /* the destination's if it exists */
@@ -24,7 +24,10 @@ void places_find(struct places *places, const char *source, const char *destinat
 
 void places_free(struct places *places);
 
-/* The destination's absolute path without symbolic links, whether it exists or not; NULL if memory is short. To be freed. */
+/*
+ * The destination's absolute path without symbolic links, whether it exists or not; NULL if memory is short. To be
+ * freed.
+ */
 char *places_real_destination(const struct places *places);
 
 /* Whether the destination exists on another file system or mount than its directory, and so is no pattern for it. */

@@ -101,9 +101,11 @@ static void try_ways(struct probe *probe)
         probe->refusals[way] = refusal_find(p, &probe->trials[way], probe->nocow);
 }
 
-static bool serves(const struct probe *probe, enum way way)
+/* The engine that would serve programs that copy this way, or NULL. */
+static const struct engine *serving(const struct probe *probe, enum way way)
 {
-    return probe->trials[way].why == REASON_NONE && probe->refusals[way] == REFUSAL_UNKNOWN;
+    bool serves = probe->trials[way].why == REASON_NONE && probe->refusals[way] == REFUSAL_UNKNOWN;
+    return serves ? probe->trials[way].engine : NULL;
 }
 
 /* ---- the engines ---- */
@@ -277,19 +279,15 @@ static void print_note(const struct probe *probe)
 
 static int print_answer(const struct probe *probe)
 {
-    const char *engine = probe->trials[READS_AND_WRITES].engine ? probe->trials[READS_AND_WRITES].engine->name : "";
-    bool reads = serves(probe, READS_AND_WRITES), kernel = serves(probe, BY_KERNEL);
+    const struct engine *reads = serving(probe, READS_AND_WRITES), *kernel = serving(probe, BY_KERNEL);
     putchar('\n');
-    if (probe->hindered || (!reads && !kernel)) {
-        puts("A copy would not be offloaded: the program's own calls would make it.");
-        return 1;
-    }
-    if (reads)
-        printf("A copy would be offloaded by %s.\n", engine);
+    if (!probe->hindered && reads)
+        printf("A copy would be offloaded by %s.\n", reads->name);
+    else if (!probe->hindered && kernel)
+        printf("A copy would be offloaded by %s, if the program uses sendfile.\n", kernel->name);
     else
-        printf("A copy would be offloaded by %s, if the program uses sendfile.\n",
-               probe->trials[BY_KERNEL].engine->name);
-    return 0;
+        puts("A copy would not be offloaded: the program's own calls would make it.");
+    return !probe->hindered && (reads || kernel) ? 0 : 1;
 }
 
 static void take_arguments(int argc, char **argv, const char **source, const char **destination)

@@ -3,6 +3,7 @@
 #include "collect.h"
 #include "command.h"
 #include "names.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +47,7 @@ int run_complain(const char *path, const char *name, int error)
 
 void run_in_place(const char *path, char **argv)
 {
-    /* With its slash the path is searched nowhere; a script without `#!` is given to the shell. */
-    execvp(path, argv);
+    program_become(path, argv);
     exit(run_complain(path, argv[0], errno));
 }
 
@@ -55,7 +55,7 @@ _Noreturn static void become(const char *path, char **argv, int report)
 {
     sigaction(SIGCHLD, &inherited.on_child, NULL);
     sigprocmask(SIG_SETMASK, &inherited.mask, NULL);
-    execvp(path, argv);
+    program_become(path, argv);
     int error = errno;
     if (write(report, &error, sizeof error) < 0)
         error = errno;

@@ -32,8 +32,8 @@ machine() {
     examined "$offload" doctor
     silent
     says "kernel Linux $(uname -r)" "$build/.libs/liboffload.so, version " "programs can load it" \
-        "settings OFFLOAD_CONFIG=none (environment)" "userfaultfd by system call" "leases can be taken" "seccomp no filter" \
-        "/proc is there" "clone on xfs, btrfs, overlay" "SCSI disks" "NVMe controllers"
+        "settings OFFLOAD_CONFIG=none (environment)" "userfaultfd by system call" "leases can be taken" \
+        "seccomp no filter" "/proc is there" "clone on xfs, btrfs, overlay" "SCSI disks" "NVMe controllers"
     # A name can be as long as it likes, but has its line for itself.
     awk 'length > 80' "$scratch/said" | grep -v "$build" && fail "lines of more than 80 columns"
     return 0
@@ -97,7 +97,8 @@ bad_use() {
     status=0
     "$offload" doctor >/dev/full 2>"$scratch/complained" || status=$?
     [ $status -eq 125 ] || fail "a full standard output ended with $status"
-    grep -q "^offload: cannot write to standard output: .*; " "$scratch/complained" || fail "$(cat "$scratch/complained")"
+    grep -q "^offload: cannot write to standard output: .*; " "$scratch/complained" ||
+        fail "$(cat "$scratch/complained")"
 }
 
 # ---- the library --------------------------------------------------------------------------------------
@@ -133,7 +134,8 @@ settings() {
     printf '# comment\nOFFLOAD_MIN_SIZE=1\nOFFLOAD_ENGINES=clone\n' >config
     chmod 644 config
     OFFLOAD_CONFIG=$scratch/config OFFLOAD_MIN_SIZE=7 OFFLOAD_EXCLUDE='*.iso' examined "$offload" doctor
-    says "OFFLOAD_MIN_SIZE=7 (environment)" "OFFLOAD_ENGINES=clone ($scratch/config)" "OFFLOAD_EXCLUDE='*.iso' (environment)"
+    says "OFFLOAD_MIN_SIZE=7 (environment)" "OFFLOAD_ENGINES=clone ($scratch/config)" \
+        "OFFLOAD_EXCLUDE='*.iso' (environment)"
     says_nothing_of "OFFLOAD_MIN_SIZE=1 "
     mkdir -p home
     printf 'OFFLOAD_POLICY=always\n' >home/offload.conf

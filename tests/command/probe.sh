@@ -22,7 +22,9 @@ mount_memory() { mount_tmpfs 64M && mount -o remount,strictatime "$mount"; }
 # Names, kinds, sizes, owners and times of all files; of directories and symbolic links all but the time of
 # access, which every look at what is in them or behind them moves.
 state() {
-    find "$@" \( -type d -o -type l \) -printf '%p %i %y %m %n %T@ %C@\n' -o -printf '%p %i %y %m %U %n %s %A@ %T@ %C@\n' | sort
+    find "$@" \( -type d -o -type l \) -printf '%p %i %y %m %n %T@ %C@\n' -o \
+        -printf '%p %i %y %m %U %n %s %A@ %T@ %C@\n' |
+        sort
 }
 
 asked() { # STATUS ARGUMENT...
@@ -142,10 +144,26 @@ by_settings() {
 by_engine() {
     aged_source source
     export OFFLOAD_ENGINES=kernel
+    state . >"$scratch/before"
     asked 0 source copy
+    state . | diff "$scratch/before" - || fail "the probe changed something"
+    says "those that read and write: tried with"
     says "clone no: the engine that could do it is switched off (OFFLOAD_ENGINES)" "kernel yes, but only for programs" \
         "if the program uses sendfile."
     [ "$(bytes_shared source copy)" -eq 0 ] || fail "it said that programs which read and write are not served"
+}
+
+# A process can be shown an old kernel's number (personality(2)); the library goes by it too.
+old_kernel() {
+    aged_source source
+    setarch "$(uname -m)" --uname-2.6 true || skip "this kernel shows its own number only"
+    state . >"$scratch/before"
+    setarch "$(uname -m)" --uname-2.6 "$offload" probe source copy >"$scratch/said" && fail "it said yes"
+    says "clone no: sharing extents has known errors" "Run Linux 4.20 or later; this is 2.6." \
+        "Run Linux 5.3 or later; this is 2.6."
+    run_preloaded setarch "$(uname -m)" --uname-2.6 dd if=source of=copy bs=128k status=none
+    sync copy
+    assert_not_shared source copy
 }
 
 limits() {
@@ -246,6 +264,37 @@ attributes() {
     chattr -i source
 }
 
+# Refuses to make nameless files, as older overlays do (open(2), O_TMPFILE).
+refusing='
+import ctypes, os, platform, struct, sys
+libc = ctypes.CDLL(None)
+openat = {"x86_64": 257, "aarch64": 56}[platform.machine()]
+code = [(0x20, 0, 0, 0), (0x15, 0, 3, openat), (0x20, 0, 0, 32), (0x54, 0, 0, os.O_TMPFILE),
+        (0x15, 1, 0, os.O_TMPFILE), (6, 0, 0, 0x7fff0000), (6, 0, 0, 0x50000 + 95)]
+text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+program = Program(len(code), ctypes.addressof(text))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+'
+
+without_nameless_files() {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    aged_source source
+    mkdir here only-grows
+    python3 -c "$refusing" "$offload" probe source here >"$scratch/said" || fail "it said no: $(cat "$scratch/said")"
+    says "clone yes: tried" "$by_clone"
+    [ -z "$(ls -A here)" ] || fail "something was left: $(ls -A here)"
+    chattr +a only-grows
+    python3 -c "$refusing" "$offload" probe source only-grows >"$scratch/said" ||
+        fail "it said no: $(cat "$scratch/said")"
+    chattr -a only-grows
+    says "judged by the file systems alone" "Operation not permitted"
+    [ -z "$(ls -A only-grows)" ] || fail "something was left: $(ls -A only-grows)"
+}
+
 swap() {
     fallocate -l 16M swap
     chmod 600 swap
@@ -293,6 +342,9 @@ ordinary_user() {
     nobody 1 source closed/roots
     nobody 0 source closed/mine
     says "judged by the file systems alone"
+    mkdir -m 733 unreadable
+    nobody 0 source unreadable/copy
+    says "clone yes: tried" "$by_clone"
     chmod 600 source
     state . >"$scratch/before"
     as_nobody source open && fail "it read what it may not read"
@@ -344,8 +396,8 @@ refuses_without_reflink() {
 refuses_quota() {
     aged_source source
     asked 0 source copy
-    says "clone no: the file system limits space by quota groups" "btrfs quota disable $mount" "kernel yes, but only for" \
-        "if the program uses sendfile."
+    says "clone no: the file system limits space by quota groups" "btrfs quota disable $mount" \
+        "kernel yes, but only for" "if the program uses sendfile."
     [ "$(bytes_shared source copy)" -eq 0 ] || fail "dd shares extents"
     btrfs quota disable "$mount"
     judges yes source copy "$by_clone"
@@ -480,7 +532,8 @@ overlay_with_coarse_times() {
     chmod 666 strangers
     nobody 1 source strangers
     says "the destination's time of change could not be set" "Run the copy as the destination's owner"
-    setpriv --reuid=65534 --regid=65534 --clear-groups env LD_PRELOAD="$library" dd if=source of=strangers bs=128k status=none
+    setpriv --reuid=65534 --regid=65534 --clear-groups env LD_PRELOAD="$library" \
+        dd if=source of=strangers bs=128k status=none
     sync strangers
     read -r common _ < <("$extents" source strangers)
     [ "$common" -eq 0 ] || fail "the library serves strangers all the same"
@@ -500,11 +553,13 @@ on_xfs() {
     fresh "a source just written is no obstacle" young_source
     fresh "the settings count as they do in the library" by_settings
     fresh "one engine alone" by_engine
+    fresh "a kernel that is too old" old_kernel
     fresh "limits of size and space" limits
     fresh "names of any bytes" names
     fresh "bad use is one line" bad_use
     fresh "kinds of destination" kinds_of_destination
     fresh "immutable and append-only files" attributes
+    fresh "where no nameless file can be made" without_nameless_files
     fresh "swap space" swap
     fresh "an ordinary user" ordinary_user
     fresh "a file system mounted read-only" read_only
@@ -522,8 +577,8 @@ on_btrfs() {
     fresh "Btrfs: two file systems" two_btrfs
 }
 
-plan 32
-on_each reflink 17 on_xfs
+plan 34
+on_each reflink 19 on_xfs
 on_each noreflink 1 fresh "XFS without reflink" refuses_without_reflink
 on_each plain 6 on_btrfs
 on_each quota 1 fresh "Btrfs with quota groups" refuses_quota
