@@ -196,6 +196,45 @@ killed() {
     rm -f "$TMPDIR"/*
 }
 
+# Who reads from the command, or waits for a lock that it has, must not wait for us.
+lets_go_of_descriptors() {
+    mkfifo fifo
+    rm -f ready
+    # shellcheck disable=SC2016
+    "$offload" -v sh -c 'exec >&- 9>&-; until [ -e go ]; do sleep 0.05; done; exit 5' 9>lock >fifo 2>/dev/null &
+    wrapper=$!
+    limited cat fifo
+    limited flock lock true
+    touch go
+    finish 5
+}
+
+terminated_at_once() {
+    local i
+    for i in {1..40}; do
+        "$offload" -v sleep 10 2>/dev/null &
+        sleep "0.0$((i % 10))"
+        kill -TERM $!
+        wait $! && fail "it ended with 0"
+        nothing_left
+    done
+}
+
+no_process() {
+    # One process may be there, the command itself: no child can be started.
+    [ "$(id -u)" -eq 0 ] || skip "only root can become another user"
+    local status=0
+    chmod 777 "$TMPDIR"
+    cp "$offload" .
+    mkdir -p .libs
+    cp "$library" .libs
+    # shellcheck disable=SC2016
+    setpriv --reuid 54321 --clear-groups bash -c 'ulimit -u 1 && exec ./offload -v true' 2>"$scratch/err" || status=$?
+    [ $status -eq 125 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    grep -q '^offload: cannot start a process' "$scratch/err" || fail "it said $(cat "$scratch/err")"
+    nothing_left
+}
+
 no_busy_loop() {
     start "$offload" -v
     until_true grep -q '^State:.S' "/proc/$wrapper/status"
@@ -207,7 +246,7 @@ no_busy_loop() {
     [ $((after - before)) -le 2 ] || fail "it used $((after - before)) ticks in a second of waiting"
 }
 
-plan 27
+plan 30
 for signal in HUP INT QUIT USR1 USR2 ALRM; do
     verdict "$signal is handed on, once" is_forwarded SIG$signal
 done
@@ -229,3 +268,6 @@ verdict "a command that stops" stops_and_goes_on
 verdict "a command that is stopped from outside" stopped_from_outside
 verdict "killed by SIGKILL" killed
 verdict "waits without work" no_busy_loop
+verdict "descriptors are the command's alone" lets_go_of_descriptors
+verdict "terminated at any moment" terminated_at_once
+verdict "no process to be had" no_process

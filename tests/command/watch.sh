@@ -178,6 +178,28 @@ always_refused() {
     rm "/dev/shm/offload.$$"
 }
 
+# By the environment as by the option; but what an outer offload watches is told once.
+always_by_environment() {
+    local status=0
+    OFFLOAD_POLICY=always "$offload" dd if=source of="/dev/shm/offload.$$" bs=64k status=none 2>"$scratch/err" || status=$?
+    [ $status -eq 124 ] || fail "it ended with $status"
+    lines 2 "$scratch/err"
+    status=0
+    OFFLOAD_POLICY=always "$offload" "$offload" dd if=source of="/dev/shm/offload.$$" bs=64k status=none 2>"$scratch/err" || status=$?
+    [ $status -eq 124 ] || fail "nested, it ended with $status"
+    lines 2 "$scratch/err"
+    rm "/dev/shm/offload.$$"
+}
+
+# A program may leave the terminal or pipe that it shares with us non-blocking.
+non_blocking() {
+    # shellcheck disable=SC2016
+    "$offload" --report bash -c 'python3 -c "import os; os.set_blocking(2, False)"
+        for i in {1..2000}; do copy /a /b 0 1 null "cause$i"; done' 2> >(sleep 0.5 && exec cat >"$scratch/err")
+    wait $! || true
+    [ "$(grep -c 'the words' "$scratch/err")" -eq 63 ] || fail "it was cut: $(tail -n 3 "$scratch/err")"
+}
+
 always_many() {
     # shellcheck disable=SC2016 # for the shell that is started
     always 124 6 'for i in 1 2 3 4 5 6 7 8; do dd if=source of=/dev/shm/offload.'$$'.$i bs=64k status=none; done'
@@ -398,7 +420,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 40
+plan 42
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -419,6 +441,8 @@ verdict "nothing is printed unless asked for" silent
 verdict "--policy=always, offloaded" always 0 0 'dd if=source of=copy bs=64k status=none'
 verdict "--policy=always, refused" always_refused
 verdict "--policy=always, refused many times" always_many
+verdict "OFFLOAD_POLICY=always" always_by_environment
+verdict "standard error that does not block" non_blocking
 verdict "a static program" static_program
 verdict "a program for another machine" other_architecture
 verdict "a setuid program" setuid_program
