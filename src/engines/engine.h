@@ -63,6 +63,12 @@ enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigne
  */
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why);
 
+/*
+ * For engines after whose copy the two files share extents: REASON_QUOTA if the destination's file system counts space
+ * in a way that a shared copy would pass and a plain one not.
+ */
+enum reason quota_refuses(const struct file_pair *pair);
+
 extern const struct engine engine_clone, engine_kernel;
 
 #endif

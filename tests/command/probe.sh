@@ -395,9 +395,9 @@ refuses_without_reflink() {
 
 refuses_quota() {
     aged_source source
-    asked 0 source copy
+    asked 1 source copy
     says "clone no: the file system limits space by quota groups" "btrfs quota disable $mount" \
-        "kernel yes, but only for" "if the program uses sendfile."
+        "kernel no: the file system limits space by quota groups"
     [ "$(bytes_shared source copy)" -eq 0 ] || fail "dd shares extents"
     btrfs quota disable "$mount"
     judges yes source copy "$by_clone"
