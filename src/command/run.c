@@ -149,15 +149,16 @@ void run_release_signals(void)
 
 void run_drop_signals(void)
 {
-    sigset_t all, pipe;
+    sigset_t all, writing;
     const struct timespec at_once = {0, 0};
     sigfillset(&all);
     while (sigtimedwait(&all, NULL, &at_once) > 0)
         ;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
+    sigemptyset(&writing);
+    sigaddset(&writing, SIGPIPE);
+    sigaddset(&writing, SIGXFSZ);
     run_release_signals();
-    sigprocmask(SIG_BLOCK, &pipe, NULL);
+    sigprocmask(SIG_BLOCK, &writing, NULL);
 }
 
 /* Whether the kernel has sent the signal to the child as well: the terminal does, to all of its process group. */

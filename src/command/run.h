@@ -28,8 +28,8 @@ void run_hold_signals(void);
 void run_release_signals(void);
 
 /*
- * As run_release_signals(), when the command has ended: signals that came meanwhile were for it. SIGPIPE alone stays
- * blocked, since the exit status is to be the command's.
+ * As run_release_signals(), when the command has ended: signals that came meanwhile were for it. Those that a write
+ * can bring on us, SIGPIPE and SIGXFSZ, stay blocked, since the exit status is to be the command's.
  */
 void run_drop_signals(void);
 

@@ -90,6 +90,15 @@ keeps_statuses() {
     done
 }
 
+# What is said at the end meets the limit, not the command, which writes nothing.
+file_size_limit() {
+    local status=0
+    # shellcheck disable=SC2016
+    bash -c 'ulimit -f 0; exec "$@"' bash "$offload" --report sh -c 'exit 7' 2>>limited-log || status=$?
+    [ $status -eq 7 ] || fail "it ended with $status"
+    nothing_left
+}
+
 cannot_start() {
     local status=0
     printf '#!/no/such/interpreter\n' >broken
@@ -246,7 +255,7 @@ no_busy_loop() {
     [ $((after - before)) -le 2 ] || fail "it used $((after - before)) ticks in a second of waiting"
 }
 
-plan 30
+plan 31
 for signal in HUP INT QUIT USR1 USR2 ALRM; do
     verdict "$signal is handed on, once" is_forwarded SIG$signal
 done
@@ -254,6 +263,7 @@ for signal in TERM INT KILL SEGV HUP PIPE; do
     verdict "a command that $signal ends" ends_alike $signal
 done
 verdict "exit statuses" keeps_statuses
+verdict "a limit of file sizes" file_size_limit
 verdict "a command that cannot be started" cannot_start
 verdict "the state as it was" same_state ''
 verdict "the state with signals ignored" same_state 'for n in (1, 2, 3, 13, 15, 17, 20): signal.signal(n, signal.SIG_IGN)'
