@@ -274,6 +274,42 @@ other_architecture() {
     expect 'cannot run' "$scratch/err"
 }
 
+cannot_run() { # TEXT COMMAND...
+    local text=$1 status=0
+    shift
+    "$offload" "$@" 2>"$scratch/err" || status=$?
+    [ $status -eq 126 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    lines 1 "$scratch/err"
+    expect "$text" "$scratch/err"
+    ! grep -q 'for this machine' "$scratch/err" || fail "it said $(cat "$scratch/err")"
+}
+
+# Each error has its own cure, watched or not.
+words_of_errors() {
+    local watched
+    cp "$(type -P true)" busy
+    printf '#!%s/circle\n' "$PWD" >circle
+    printf '#!%s/closed\n' "$PWD" >locked
+    cp busy closed
+    chmod +x circle locked
+    chmod 600 closed
+    for watched in '' -v; do
+        # shellcheck disable=SC2086 # no option, or one
+        {
+            cannot_run 'open for writing' $watched ./busy 9>>busy
+            cannot_run 'in a circle' $watched ./circle
+            cannot_run 'permissions' $watched ./locked
+        }
+    done
+}
+
+# All but three bytes of very many are not all of them.
+share_is_not_rounded_up() {
+    # shellcheck disable=SC2016
+    "$offload" --report=json -o "$scratch/json" bash -c 'copy /a /b 4000000000000000000 3 "\"clone\"" none'
+    [ "$(jq '.totals.share < 1' "$scratch/json")" = true ] || fail "the share: $(jq .totals "$scratch/json")"
+}
+
 setuid_program() {
     [ "$(stat -f -c %T "$scratch")" != nosuid ] || skip "no setuid programs here"
     cp "$(command -v id)" "$scratch/setuid-id"
@@ -451,7 +487,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 44
+plan 46
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -479,12 +515,14 @@ verdict "a static program" static_program
 verdict "a program for another machine" other_architecture
 verdict "a program of another linker runs without the library" other_linker
 verdict "a setuid program" setuid_program
+verdict "why a program cannot be run" words_of_errors
 verdict "a library that is off" says_why 'switched off' --off true
 verdict "a command that copies nothing" says_why 'nothing that the library could see' true
 verdict "lines that are no records" damaged
 verdict "lines that are no records, in the table" damaged_in_table
 verdict "a file of records that the program cuts" cut_by_the_program
 verdict "records made to harm" hostile
+verdict "a share that is nearly one" share_is_not_rounded_up
 verdict "the most frequent reason first" most_frequent_first
 verdict "records of another version" other_version
 verdict "thousands of records at once" flood
