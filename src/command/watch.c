@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -156,13 +157,44 @@ static void open_forwards(struct watching *w)
     c->forward_progress = settings.progress;
 }
 
+/* A descriptor of the command's own output that can be written and leads to that file, or -1. */
+static int standard_of(const struct stat *file)
+{
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct stat own;
+        int flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &own) == 0 && own.st_dev == file->st_dev &&
+            own.st_ino == file->st_ino)
+            return fd;
+    }
+    return -1;
+}
+
+/*
+ * The file of --output, emptied; but where the command's own output goes to the same file, nothing of that is taken
+ * away or written over: its place in the file is ours too. -1 with errno if that fails.
+ */
+static int open_file(const char *name)
+{
+    struct stat file;
+    int fd = above_standard(open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
+    if (fd < 0 || fstat(fd, &file) < 0)
+        return -1;
+    int standard = standard_of(&file);
+    if (standard >= 0) {
+        close(fd);
+        return fcntl(standard, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    }
+    return S_ISREG(file.st_mode) && ftruncate(fd, 0) < 0 ? -1 : fd;
+}
+
 /* Opens what -v and --report print to. */
 static void open_output(struct watching *w)
 {
     const struct options *options = w->watch->options;
     w->out = STDERR_FILENO;
     if (options->output) {
-        w->out = above_standard(open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
+        w->out = open_file(options->output);
         if (w->out < 0)
             fail(STATUS_FAILED, "--output cannot open %s: %s; choose another file", name_printable(options->output),
                  strerror(errno));

@@ -436,6 +436,23 @@ output_is_replaced() {
     expect 'bytes by clone' "$scratch/text"
 }
 
+# The command's own output goes to the same file.
+output_is_shared() {
+    local status
+    "$offload" -v --report -o "$scratch/both" sh -c 'echo first; dd if=source of=copy bs=64k status=none; echo second' \
+        >"$scratch/both"
+    [ "$(sed -n '1p;2s/.*bytes by clone.*/line/p;3p;4s/ .*//p' "$scratch/both")" = $'first\nline\nsecond\noffload:' ] ||
+        [ "$(sed -n '1,2p;3s/.*bytes by clone.*/line/p;4s/ .*//p' "$scratch/both")" = $'first\nsecond\nline\noffload:' ] ||
+        fail "the file: $(cat "$scratch/both")"
+    "$offload" --report -o "$scratch/both" sh -c 'echo words >&2' 2>>"$scratch/both"
+    expect first "$scratch/both"
+    expect words "$scratch/both"
+    # What another process adds is not written over.
+    "$offload" --report -o "$scratch/text" sh -c "echo added >>'$scratch/text'"
+    expect added "$scratch/text"
+    expect 'no copy was recognised' "$scratch/text"
+}
+
 output_first() {
     # It is there, and empty, when the command starts; and one that cannot be opened keeps the command from starting.
     rm -f "$scratch/text"
@@ -487,7 +504,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 46
+plan 47
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -530,6 +547,7 @@ verdict "the file of records is private" private
 verdict "no room for a file of records" no_room
 verdict "the next place for a file of records" next_place
 verdict "--output is replaced" output_is_replaced
+verdict "--output is the command's own" output_is_shared
 verdict "--output is opened first" output_first
 verdict "--output that is full" output_full
 verdict "standard error that nobody reads" closed_pipe
