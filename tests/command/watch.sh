@@ -255,6 +255,60 @@ static_program() {
     done
 }
 
+# What cannot be watched cannot be promised either.
+always_unknown() { # TEXT HOW...: with a command that ends with 0, and one that does not
+    local text=$1 status=0
+    shift
+    "$@" 2>"$scratch/err" || status=$?
+    [ $status -eq 124 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    [ "$(grep -c 'policy=always' "$scratch/err")" -eq 1 ] || fail "not in one line: $(cat "$scratch/err")"
+    grep -q "^offload: .*$text" "$scratch/err" || fail "it said $(cat "$scratch/err")"
+}
+
+always_not_watched() {
+    cp "$(type -P id)" "$scratch/setuid"
+    chown 65534 "$scratch/setuid"
+    chmod 4755 "$scratch/setuid"
+    always_unknown setuid "$offload" --policy=always "$scratch/setuid" -u
+    lines 1 "$scratch/err"
+    always_unknown setuid "$offload" --policy=always --report "$scratch/setuid" -u
+    mkdir -p "$scratch/old/.libs"
+    cp "$offload" "$scratch/old"
+    cp "$library" "$scratch/old/.libs"
+    sed -i 's/@(#)liboffload [0-9]/@(#)liboffload 9/' "$scratch/old/.libs/liboffload.so"
+    always_unknown 'without the library' "$scratch/old/offload" --policy=always true
+}
+
+# In a mount namespace in which no directory takes a file.
+nowhere() { # COMMAND...
+    # shellcheck disable=SC2016
+    TMPDIR=/proc unshare --mount sh -c 'mount --rbind /tmp /tmp && mount -o remount,bind,ro /tmp && exec "$@"' sh "$@"
+}
+
+always_without_records() {
+    local status=0
+    always_unknown 'cannot make a file for the records' nowhere "$offload" --policy=always true
+    lines 1 "$scratch/err"
+    nowhere "$offload" --policy=always sh -c 'exit 5' 2>/dev/null || status=$?
+    [ $status -eq 5 ] || fail "it ended with $status"
+}
+
+# However few descriptors there are, the command runs.
+few_descriptors() {
+    local n status
+    for n in {4..9}; do
+        status=0
+        # shellcheck disable=SC2016
+        bash -c 'ulimit -Sn "$1"; shift; exec "$@"' bash "$n" \
+            "$offload" -v --report bash -c 'ulimit -Sn 100; sleep 0.1; copy /a /b 10 0 "\"clone\"" none; exit 5' \
+            2>"$scratch/err" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- || status=$?
+        [ $status -eq 5 ] || fail "with $n descriptors it ended with $status: $(cat "$scratch/err")"
+        expect '10 bytes by clone' "$scratch/err"
+        expect 'offload: 1 file' "$scratch/err"
+        nothing_left
+    done
+}
+
 says_why() { # TEXT OPTION...
     local text=$1
     shift
@@ -504,7 +558,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 47
+plan 50
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -526,6 +580,8 @@ verdict "nothing is printed unless asked for" silent
 verdict "--policy=always, offloaded" always 0 0 'dd if=source of=copy bs=64k status=none'
 verdict "--policy=always, refused" always_refused
 verdict "--policy=always, refused many times" always_many
+verdict "--policy=always, not watched" always_not_watched
+verdict "--policy=always, without records" always_without_records
 verdict "OFFLOAD_POLICY=always" always_by_environment
 verdict "standard error that does not block" non_blocking
 verdict "a static program" static_program
@@ -545,6 +601,7 @@ verdict "records of another version" other_version
 verdict "thousands of records at once" flood
 verdict "the file of records is private" private
 verdict "no room for a file of records" no_room
+verdict "few descriptors" few_descriptors
 verdict "the next place for a file of records" next_place
 verdict "--output is replaced" output_is_replaced
 verdict "--output is the command's own" output_is_shared
