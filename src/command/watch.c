@@ -2,7 +2,9 @@
 
 #include "collect.h"
 #include "command.h"
+#include "core/reasons.h"
 #include "core/settings.h"
+#include "extents.h"
 #include "names.h"
 #include "output.h"
 #include "progress.h"
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,12 +86,32 @@ static void tell_of(struct watching *w, const struct record *r)
     free(amount);
 }
 
-static void take_record(void *what, const struct record *record)
+/* What the library cannot know of a copy that the program had the kernel make, the files can tell. */
+static struct record look_at_files(const struct record *record)
 {
-    struct watching *w = what;
-    progress_take(&w->progress, record);
-    if (record->progress)
-        return;
+    struct record r = *record;
+    if (r.offloaded || strcasecmp(r.cause, reason_name(REASON_OWN_CALL)) != 0)
+        return r;
+    switch (extents_compare(r.source, r.destination)) {
+    case EXTENTS_SHARED:
+        r.engine = "program";
+        r.offloaded = r.written ? r.written : r.size;
+        r.written = 0;
+        r.cause = "none";
+        r.reason = reason_words(REASON_NONE);
+        break;
+    case EXTENTS_APART:
+        r.reason = "the program had the kernel copy (copy_file_range), which did not share all extents";
+        break;
+    case EXTENTS_UNKNOWN:
+        r.reason = "the program had the kernel copy (copy_file_range); whether extents are shared is not known";
+        break;
+    }
+    return r;
+}
+
+static void take_copy(struct watching *w, const struct record *record)
+{
     summary_add(&w->summary, record);
     if (w->lines.fd >= 0)
         tell_of(w, record);
@@ -97,6 +120,16 @@ static void take_record(void *what, const struct record *record)
     if (w->failures < NAMED)
         w->failed[w->failures] = names_of(record);
     w->failures++;
+}
+
+static void take_record(void *what, const struct record *record)
+{
+    struct watching *w = what;
+    progress_take(&w->progress, record);
+    if (record->progress)
+        return;
+    const struct record seen = look_at_files(record);
+    take_copy(w, &seen);
 }
 
 /* ---- while it runs ---- */

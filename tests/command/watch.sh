@@ -207,6 +207,46 @@ non_blocking() {
     [ "$(jq '.copies | length' "$scratch/json")" -eq 1000 ] || fail "copies: $(jq '.copies | length' "$scratch/json")"
 }
 
+# copy_file_range by the program itself: the files tell whether it shared their extents.
+range() { # BYTES OFFSET [PYTHON]: which is run before the destination is closed
+    "$offload" --policy=always --report=json -o "$scratch/json" python3 -c '
+import os, sys
+source, copy = os.open("source", os.O_RDONLY), os.open("copy", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+size, done = int(sys.argv[1]), 0
+while done < size:
+    n = os.copy_file_range(source, copy, size - done, offset_src=int(sys.argv[2]) + done)
+    if n == 0:
+        break
+    done += n
+exec(sys.argv[3])
+os.close(copy)' "$1" "$2" "${3-}" 2>"$scratch/err"
+}
+
+own_call() {
+    local status
+    range "$size" 0 || fail "it ended with $?: $(cat "$scratch/err")"
+    assert_shared source copy
+    [ "$(jq -c '[.totals.offloaded, .totals.written, .engines[0].engine, .copies[0].cause]' "$scratch/json")" = \
+        "[$size,0,\"program\",\"none\"]" ] || fail "the summary: $(cat "$scratch/json")"
+    # At such an offset the kernel has to move the bytes.
+    status=0
+    range 1000000 77 || status=$?
+    [ $status -eq 124 ] || fail "moved bytes gave $status: $(cat "$scratch/json")"
+    expect 'did not share all extents' "$scratch/err"
+    # Shared with another file than the source.
+    status=0
+    cp --reflink=never source other
+    cp --reflink=always other third
+    range "$size" 0 'os.rename("third", "copy")' || status=$?
+    [ $status -eq 124 ] || fail "another file gave $status: $(cat "$scratch/json")"
+    # Nobody can be asked.
+    status=0
+    range "$size" 0 'os.unlink("copy")' || status=$?
+    [ $status -eq 124 ] || fail "a file that is gone gave $status: $(cat "$scratch/json")"
+    expect 'is not known' "$scratch/err"
+    nothing_left
+}
+
 always_many() {
     # shellcheck disable=SC2016 # for the shell that is started
     always 124 6 'for i in 1 2 3 4 5 6 7 8; do dd if=source of=/dev/shm/offload.'$$'.$i bs=64k status=none; done'
@@ -558,7 +598,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 50
+plan 51
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -580,6 +620,7 @@ verdict "nothing is printed unless asked for" silent
 verdict "--policy=always, offloaded" always 0 0 'dd if=source of=copy bs=64k status=none'
 verdict "--policy=always, refused" always_refused
 verdict "--policy=always, refused many times" always_many
+verdict "--policy=always, copy_file_range" own_call
 verdict "--policy=always, not watched" always_not_watched
 verdict "--policy=always, without records" always_without_records
 verdict "OFFLOAD_POLICY=always" always_by_environment
