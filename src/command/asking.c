@@ -1,5 +1,7 @@
 #include "asking.h"
 
+#include "collect.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -63,6 +65,9 @@ bool ask_within(int milliseconds, void (*ask)(const void *what, void *answer), c
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return false;
+    /* The standard three may be closed, and are the child's to take. */
+    ends[0] = above_standard(ends[0]);
+    ends[1] = above_standard(ends[1]);
     pid_t child = fork();
     if (child == 0) {
         close(ends[0]);

@@ -10,13 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LIBRARY "liboffload.so"
 /* What the library's file holds, as what(1) looks for it, and behind it the version. */
 #define MARK "@(#)liboffload "
+#define VERSION_MAX 32
 
 /* ---- where it is ---- */
 
@@ -58,41 +57,44 @@ static bool find(char path[PATH_MAX])
 
 /* ---- its version ---- */
 
-/* The version behind the mark among n bytes, in `version`, which stays empty if there is no mark. */
-static void find_version(const char *bytes, size_t n, char version[32])
+/*
+ * The version behind the mark among n bytes, in `version`, which stays empty if there is no mark, or if bytes are to
+ * `come` in which it could go on.
+ */
+static void find_version(const char *bytes, size_t n, bool come, char version[VERSION_MAX])
 {
     const char *mark = memmem(bytes, n, MARK, strlen(MARK));
     version[0] = 0;
-    if (!mark)
+    if (!mark || (come && mark + strlen(MARK) + VERSION_MAX > bytes + n))
         return;
     mark += strlen(MARK);
-    for (size_t i = 0; i < 31 && mark + i < bytes + n && mark[i] > ' ' && mark[i] <= '~'; i++) {
+    for (size_t i = 0; i < VERSION_MAX - 1 && mark + i < bytes + n && mark[i] > ' ' && mark[i] <= '~'; i++) {
         version[i] = mark[i];
         version[i + 1] = 0;
     }
 }
 
-static void read_version(const char *path, char version[32])
+/* Piece by piece, as memory may be short (ulimit -v). The pieces overlap, so that none cuts the version. */
+static void read_version(const char *path, char version[VERSION_MAX])
 {
-    struct stat status;
+    char bytes[16384];
+    const off_t overlap = (off_t)sizeof MARK + VERSION_MAX;
+    ssize_t n;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     version[0] = 0;
     if (fd < 0)
         return;
-    if (fstat(fd, &status) == 0 && status.st_size > 0) {
-        size_t n = (size_t)status.st_size;
-        void *bytes = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (bytes != MAP_FAILED) {
-            find_version(bytes, n, version);
-            munmap(bytes, n);
-        }
+    for (off_t offset = 0; !*version && (n = pread(fd, bytes, sizeof bytes, offset)) > 0;) {
+        bool come = n == (ssize_t)sizeof bytes;
+        find_version(bytes, (size_t)n, come, version);
+        offset += come ? n - overlap : n;
     }
     close(fd);
 }
 
 static bool is_of_this_version(const char *path)
 {
-    char version[32];
+    char version[VERSION_MAX];
     read_version(path, version);
     if (strcmp(version, PACKAGE_VERSION) == 0)
         return true;

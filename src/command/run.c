@@ -14,16 +14,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Milliseconds. */
+#define LATER 100
+
 struct child {
     pid_t pid;
     bool ended;
     int status;
+    int *error; /* shared with the child: why it could not become the program, or 0 */
     const struct run_events *events;
 };
 
@@ -35,13 +40,40 @@ static struct {
 
 /* ---- starting ---- */
 
+static const char *cure_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "check its name";
+    case EACCES:
+        return "check the permissions of it, of its interpreter and of the directories on the way, and that its file "
+               "system is not mounted noexec";
+    case EPERM:
+        return "a security policy, or a mount with nosuid, stands against it";
+    case ETXTBSY:
+        return "someone has it open for writing; wait until it is complete";
+    case E2BIG:
+        return "give it fewer or shorter arguments (xargs), or a smaller environment";
+    case ELOOP:
+        return "its symbolic links, or the interpreters of its scripts, lead in a circle or too far";
+    case ENOMEM:
+    case EAGAIN:
+        return "give it more memory or more processes (ulimit -v, ulimit -u)";
+    case EMFILE:
+    case ENFILE:
+        return "close some files, or raise 'ulimit -n'";
+    default:
+        return "check that it is a program for this machine";
+    }
+}
+
 int run_complain(const char *path, const char *name, int error)
 {
     char *shown = name_printable(name);
     if (error == ENOENT && access(path, F_OK) == 0)
         say("cannot run %s: the interpreter that its first line or its header names is not there; install it", shown);
     else
-        say("cannot run %s: %s; check that it is a program for this machine", shown, strerror(error));
+        say("cannot run %s: %s; %s", shown, strerror(error), cure_of(error));
     free(shown);
     return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 }
@@ -52,43 +84,25 @@ void run_in_place(const char *path, char **argv)
     exit(run_complain(path, argv[0], errno));
 }
 
-_Noreturn static void become(const char *path, char **argv, int report)
+_Noreturn static void become(const char *path, char **argv, int *error)
 {
     run_release_signals();
     program_become(path, argv);
-    int error = errno;
-    if (write(report, &error, sizeof error) < 0)
-        error = errno;
+    *error = errno;
     _exit(STATUS_FAILED);
 }
 
-/* The errno with which the child could not become the program, or 0: the pipe was closed by its success. */
-static int error_of_start(int report)
+/* The child tells its errno through memory, not a pipe: there may be no descriptors left (ulimit -n). */
+static void start(struct child *child, const char *path, char **argv)
 {
-    int error = 0;
-    ssize_t n;
-    do
-        n = read(report, &error, sizeof error);
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)sizeof error ? error : 0;
-}
-
-static int start(struct child *child, const char *path, char **argv)
-{
-    int report[2];
-    if (pipe2(report, O_CLOEXEC) < 0)
-        fail(STATUS_FAILED, "cannot make a pipe: %s; close some files or raise 'ulimit -n'", strerror(errno));
-    report[0] = above_standard(report[0]);
-    report[1] = above_standard(report[1]);
+    child->error = mmap(NULL, sizeof *child->error, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (child->error == MAP_FAILED)
+        fail(STATUS_FAILED, "cannot start a process: %s; give it more memory (ulimit -v)", strerror(errno));
     child->pid = fork();
     if (child->pid < 0)
         fail(STATUS_FAILED, "cannot start a process: %s; end some, or raise 'ulimit -u'", strerror(errno));
     if (child->pid == 0)
-        become(path, argv, report[1]);
-    close(report[1]);
-    int error = error_of_start(report[0]);
-    close(report[0]);
-    return error;
+        become(path, argv, child->error);
 }
 
 /*
@@ -131,14 +145,12 @@ void run_hold_signals(void)
     sigaction(SIGCHLD, &normal, &inherited.on_child);
 }
 
+/* A descriptor that is readable when signals have come, or -1 where there are no more to be had. */
 static int open_signals(void)
 {
     sigset_t held;
     fill_held(&held);
-    int fd = above_standard(signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (fd < 0)
-        fail(STATUS_FAILED, "cannot wait for signals: %s; close some files or raise 'ulimit -n'", strerror(errno));
-    return fd;
+    return above_standard(signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 void run_release_signals(void)
@@ -149,23 +161,24 @@ void run_release_signals(void)
 
 void run_drop_signals(void)
 {
-    sigset_t all, pipe;
+    sigset_t all, writing;
     const struct timespec at_once = {0, 0};
     sigfillset(&all);
     while (sigtimedwait(&all, NULL, &at_once) > 0)
         ;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
+    sigemptyset(&writing);
+    sigaddset(&writing, SIGPIPE);
+    sigaddset(&writing, SIGXFSZ);
     run_release_signals();
-    sigprocmask(SIG_BLOCK, &pipe, NULL);
+    sigprocmask(SIG_BLOCK, &writing, NULL);
 }
 
 /* Whether the kernel has sent the signal to the child as well: the terminal does, to all of its process group. */
-static bool reached_child(const struct signalfd_siginfo *signal, pid_t child)
+static bool reached_child(const siginfo_t *signal, pid_t child)
 {
-    if (signal->ssi_code != SI_KERNEL || getpgid(child) != getpgrp())
+    if (signal->si_code != SI_KERNEL || getpgid(child) != getpgrp())
         return false;
-    switch (signal->ssi_signo) {
+    switch (signal->si_signo) {
     case SIGINT:
     case SIGQUIT:
     case SIGTSTP:
@@ -181,31 +194,30 @@ static bool reached_child(const struct signalfd_siginfo *signal, pid_t child)
 }
 
 /* Whether the signal is about this process's own doings. */
-static bool is_own(const struct signalfd_siginfo *signal)
+static bool is_own(const siginfo_t *signal)
 {
-    switch (signal->ssi_signo) {
+    switch (signal->si_signo) {
     case SIGCHLD:
     case SIGWINCH: /* the terminal tells everyone in it */
         return true;
     case SIGPIPE:
-        return signal->ssi_pid == (uint32_t)getpid();
+        return signal->si_pid == getpid();
     case SIGXCPU:
     case SIGXFSZ:
-        return signal->ssi_code != SI_USER;
+        return signal->si_code != SI_USER;
     default:
         return false;
     }
 }
 
-static void hand_on(const struct signalfd_siginfo *signal, const struct child *child)
+static void hand_on(const siginfo_t *signal, const struct child *child)
 {
-    union sigval value = {.sival_ptr = (void *)(uintptr_t)signal->ssi_ptr};
     if (is_own(signal) || reached_child(signal, child->pid))
         return;
-    if (signal->ssi_code == SI_QUEUE)
-        sigqueue(child->pid, (int)signal->ssi_signo, value);
+    if (signal->si_code == SI_QUEUE)
+        sigqueue(child->pid, signal->si_signo, signal->si_value);
     else
-        kill(child->pid, (int)signal->ssi_signo);
+        kill(child->pid, signal->si_signo);
 }
 
 /* ---- stopping ---- */
@@ -264,48 +276,62 @@ static void look_at_child(struct child *child)
 
 /* ---- waiting ---- */
 
-static void take_signals(int fd, struct child *child)
+/* Takes the signals that have come; waits for the first so many milliseconds. False if there was none. */
+static bool take_signals(struct child *child, int milliseconds)
 {
-    struct signalfd_siginfo signal;
-    while (read(fd, &signal, sizeof signal) == (ssize_t)sizeof signal) {
-        if (signal.ssi_signo == SIGWINCH)
+    sigset_t held;
+    siginfo_t signal;
+    struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+    bool some = false;
+    fill_held(&held);
+    while (sigtimedwait(&held, &signal, &time) > 0) {
+        if (signal.si_signo == SIGWINCH)
             child->events->resized(child->events->what);
         hand_on(&signal, child);
+        time = (struct timespec){0};
+        some = true;
     }
+    return some;
 }
 
-static void wait_for_end(int signals, struct child *child)
+static void wait_for_work(int signals, struct child *child)
 {
     const struct run_events *events = child->events;
-    struct pollfd waits[] = {{.fd = signals, .events = POLLIN}, {.fd = events->fd, .events = POLLIN}};
-    while (!child->ended) {
-        int ready = poll(waits, 2, events->time_left(events->what));
-        if (ready < 0 && errno != EINTR)
-            fail(STATUS_FAILED, "cannot wait for the command: %s; it runs on alone", strerror(errno));
-        if (waits[0].revents) {
-            take_signals(signals, child);
-            look_at_child(child);
-        }
-        if (ready == 0 || waits[1].revents)
-            events->work(events->what);
-    }
+    struct pollfd waits[] = {{.fd = signals, .events = POLLIN},
+                             {.fd = events->fd, .events = POLLIN},
+                             {.fd = events->room(events->what), .events = POLLOUT}};
+    int ready = poll(waits, sizeof waits / sizeof *waits, events->time_left(events->what));
+    if (ready < 0 && errno != EINTR)
+        fail(STATUS_FAILED, "cannot wait for the command: %s; it runs on alone", strerror(errno));
+    if (waits[0].revents && take_signals(child, 0))
+        look_at_child(child);
+    if (ready == 0 || waits[1].revents || waits[2].revents)
+        events->work(events->what);
+}
+
+/* As wait_for_work(), without a descriptor that tells of signals: what else happens is seen a little later. */
+static void wait_for_signal(struct child *child)
+{
+    if (take_signals(child, LATER))
+        look_at_child(child);
+    child->events->work(child->events->what);
 }
 
 struct run_end run_child(const char *path, char **argv, const struct run_events *events)
 {
     struct child child = {.events = events};
-    struct run_end end = {0};
     int signals = open_signals();
-    end.error = start(&child, path, argv);
-    if (end.error)
-        waitpid(child.pid, &end.status, 0);
-    if (!end.error) {
-        let_go_of_inherited();
-        wait_for_end(signals, &child);
-        end.status = child.status;
+    start(&child, path, argv);
+    let_go_of_inherited();
+    while (!child.ended) {
+        if (signals >= 0)
+            wait_for_work(signals, &child);
+        else
+            wait_for_signal(&child);
     }
-    close(signals);
-    return end;
+    if (signals >= 0)
+        close(signals);
+    return (struct run_end){.status = child.status, .error = *child.error};
 }
 
 void run_end_alike(int status)

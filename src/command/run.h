@@ -7,6 +7,7 @@ struct run_events {
     void *what;                   /* handed to each of these */
     int fd;                       /* tells of work when it is readable, or -1 */
     void (*work)(void *what);     /* `fd` is readable, or the time has come */
+    int (*room)(void *what);      /* the descriptor that work() waits to write to, or -1 */
     int (*time_left)(void *what); /* milliseconds until work() is to be called without that, or -1 */
     void (*resized)(void *what);  /* the terminal has another size */
     void (*stopping)(void *what); /* the process is about to stop, and the shell to use the terminal */
@@ -28,8 +29,8 @@ void run_hold_signals(void);
 void run_release_signals(void);
 
 /*
- * As run_release_signals(), when the command has ended: signals that came meanwhile were for it. SIGPIPE alone stays
- * blocked, since the exit status is to be the command's.
+ * As run_release_signals(), when the command has ended: signals that came meanwhile were for it. Those that a write
+ * can bring on us, SIGPIPE and SIGXFSZ, stay blocked, since the exit status is to be the command's.
  */
 void run_drop_signals(void);
 

@@ -220,6 +220,15 @@ void summary_table(struct summary *summary, FILE *out)
 
 /* ---- JSON ---- */
 
+/* The part that was offloaded, of one, rounded down to the digits that are printed: 1 means all of it. */
+static double offloaded_share(const struct summary *s)
+{
+    uint64_t millionths = s->bytes ? (uint64_t)((__uint128_t)s->offloaded * 1000000 / s->bytes) : 0;
+    if (s->written && millionths == 1000000)
+        millionths--;
+    return (double)millionths / 1e6;
+}
+
 static json_t *totals_object(const struct summary *s)
 {
     json_t *totals = json_object();
@@ -227,7 +236,7 @@ static json_t *totals_object(const struct summary *s)
     json_object_set_new(totals, "bytes", number(s->bytes));
     json_object_set_new(totals, "offloaded", number(s->offloaded));
     json_object_set_new(totals, "written", number(s->written));
-    json_object_set_new(totals, "share", json_real(s->bytes ? (double)s->offloaded / (double)s->bytes : 0));
+    json_object_set_new(totals, "share", json_real(offloaded_share(s)));
     json_object_set_new(totals, "saved", number(s->saved));
     json_object_set_new(totals, "reads_elided", number(s->reads_elided));
     json_object_set_new(totals, "writes_elided", number(s->writes_elided));

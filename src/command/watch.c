@@ -2,8 +2,11 @@
 
 #include "collect.h"
 #include "command.h"
+#include "core/reasons.h"
 #include "core/settings.h"
+#include "extents.h"
 #include "names.h"
+#include "output.h"
 #include "progress.h"
 #include "run.h"
 #include "summary.h"
@@ -13,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,9 +26,10 @@
 
 struct watching {
     const struct watch *watch;
-    int out;   /* where the summary goes */
-    int lines; /* where the lines of -v go, or -1 */
+    int out;             /* where the summary goes */
+    struct output lines; /* those of -v */
     bool failed_to_write;
+    bool collecting; /* the records can be read */
     struct collect collect;
     struct progress progress;
     struct summary summary;
@@ -64,13 +70,6 @@ static char *amount_of(const struct record *r)
     return n < 0 ? NULL : text;
 }
 
-static void print(struct watching *w, int fd, const char *text, size_t n)
-{
-    /* As with all that goes to standard error: there is no one to tell. */
-    if (!write_all(fd, text, n) && fd != STDERR_FILENO)
-        w->failed_to_write = true;
-}
-
 /* The line of -v, whole whoever else writes there. */
 static void tell_of(struct watching *w, const struct record *r)
 {
@@ -78,23 +77,43 @@ static void tell_of(struct watching *w, const struct record *r)
     char *names = names_of(r);
     char *line = NULL;
     progress_clear(&w->progress);
-    int n = asprintf(&line, "%s%s: %s\n", w->lines == STDERR_FILENO ? "offload: " : "", amount ? amount : "",
+    int n = asprintf(&line, "%s%s: %s\n", w->lines.fd == STDERR_FILENO ? "offload: " : "", amount ? amount : "",
                      names ? names : "");
     if (n > 0)
-        print(w, w->lines, line, (size_t)n);
+        output_add(&w->lines, line, (size_t)n);
     free(line);
     free(names);
     free(amount);
 }
 
-static void take_record(void *what, const struct record *record)
+/* What the library cannot know of a copy that the program had the kernel make, the files can tell. */
+static struct record look_at_files(const struct record *record)
 {
-    struct watching *w = what;
-    progress_take(&w->progress, record);
-    if (record->progress)
-        return;
+    struct record r = *record;
+    if (r.offloaded || strcasecmp(r.cause, reason_name(REASON_OWN_CALL)) != 0)
+        return r;
+    switch (extents_compare(r.source, r.destination)) {
+    case EXTENTS_SHARED:
+        r.engine = "program";
+        r.offloaded = r.written ? r.written : r.size;
+        r.written = 0;
+        r.cause = "none";
+        r.reason = reason_words(REASON_NONE);
+        break;
+    case EXTENTS_APART:
+        r.reason = "the program had the kernel copy (copy_file_range), which did not share all extents";
+        break;
+    case EXTENTS_UNKNOWN:
+        r.reason = "the program had the kernel copy (copy_file_range); whether extents are shared is not known";
+        break;
+    }
+    return r;
+}
+
+static void take_copy(struct watching *w, const struct record *record)
+{
     summary_add(&w->summary, record);
-    if (w->lines >= 0)
+    if (w->lines.fd >= 0)
         tell_of(w, record);
     if (!w->watch->always || record_is_whole(record))
         return;
@@ -103,19 +122,38 @@ static void take_record(void *what, const struct record *record)
     w->failures++;
 }
 
+static void take_record(void *what, const struct record *record)
+{
+    struct watching *w = what;
+    progress_take(&w->progress, record);
+    if (record->progress)
+        return;
+    const struct record seen = look_at_files(record);
+    take_copy(w, &seen);
+}
+
 /* ---- while it runs ---- */
 
 static void work(void *what)
 {
     struct watching *w = what;
-    collect_read(&w->collect);
-    progress_draw(&w->progress);
+    output_write(&w->lines);
+    if (w->collecting)
+        collect_read(&w->collect);
+    if (output_waits_for(&w->lines) < 0)
+        progress_draw(&w->progress);
+}
+
+static int room(void *what)
+{
+    const struct watching *w = what;
+    return output_waits_for(&w->lines);
 }
 
 static int time_left(void *what)
 {
     const struct watching *w = what;
-    return progress_time_left(&w->progress);
+    return output_waits_for(&w->lines) < 0 ? progress_time_left(&w->progress) : -1;
 }
 
 static void resized(void *what)
@@ -156,19 +194,50 @@ static void open_forwards(struct watching *w)
     c->forward_progress = settings.progress;
 }
 
+/* A descriptor of the command's own output that can be written and leads to that file, or -1. */
+static int standard_of(const struct stat *file)
+{
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct stat own;
+        int flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &own) == 0 && own.st_dev == file->st_dev &&
+            own.st_ino == file->st_ino)
+            return fd;
+    }
+    return -1;
+}
+
+/*
+ * The file of --output, emptied; but where the command's own output goes to the same file, nothing of that is taken
+ * away or written over: its place in the file is ours too. -1 with errno if that fails.
+ */
+static int open_file(const char *name)
+{
+    struct stat file;
+    int fd = above_standard(open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
+    if (fd < 0 || fstat(fd, &file) < 0)
+        return -1;
+    int standard = standard_of(&file);
+    if (standard >= 0) {
+        close(fd);
+        return fcntl(standard, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    }
+    return S_ISREG(file.st_mode) && ftruncate(fd, 0) < 0 ? -1 : fd;
+}
+
 /* Opens what -v and --report print to. */
 static void open_output(struct watching *w)
 {
     const struct options *options = w->watch->options;
     w->out = STDERR_FILENO;
     if (options->output) {
-        w->out = above_standard(open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
+        w->out = open_file(options->output);
         if (w->out < 0)
             fail(STATUS_FAILED, "--output cannot open %s: %s; choose another file", name_printable(options->output),
                  strerror(errno));
     }
     /* A JSON document has its file to itself. */
-    w->lines = !options->verbose ? -1 : options->report == REPORT_JSON ? STDERR_FILENO : w->out;
+    output_open(&w->lines, !options->verbose ? -1 : options->report == REPORT_JSON ? STDERR_FILENO : w->out);
 }
 
 /* ---- after it ---- */
@@ -177,7 +246,7 @@ static void print_summary(struct watching *w)
 {
     char *text = NULL;
     size_t n = 0;
-    if (w->watch->options->report == NO_REPORT)
+    if (w->watch->options->report == NO_REPORT || !w->collecting)
         return;
     FILE *memory = open_memstream(&text, &n);
     w->summary.unusable = w->collect.unusable;
@@ -187,7 +256,8 @@ static void print_summary(struct watching *w)
     else if (memory)
         summary_json(&w->summary, memory);
     if (memory && fclose(memory) == 0)
-        print(w, w->out, text, n);
+        /* As with all that goes to standard error: there is no one to tell. */
+        w->failed_to_write |= !write_all(w->out, text, n) && w->out != STDERR_FILENO;
     free(text);
 }
 
@@ -198,6 +268,8 @@ static void print_failures(const struct watching *w)
     if (w->failures)
         say("%llu of %llu copies were not wholly offloaded, as --policy=always asks; see offload --report",
             (unsigned long long)w->failures, (unsigned long long)w->summary.copies);
+    if (w->watch->always && w->watch->nothing)
+        say("--policy=always cannot be kept: %s; what the program copied is not known", w->watch->nothing);
     else if (!w->summary.copies && w->watch->nothing && w->watch->options->report == NO_REPORT)
         say("no copy was recognised: %s", w->watch->nothing);
 }
@@ -222,12 +294,37 @@ _Noreturn static void end(struct watching *w, int status)
         free(w->failed[i]);
     summary_free(&w->summary);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        if (w->watch->always && w->failures)
+        if (w->watch->always && (w->failures || w->watch->nothing || !w->collecting))
             exit(STATUS_NOT_OFFLOADED);
         if (!whole)
             exit(STATUS_FAILED);
     }
     run_end_alike(status);
+}
+
+/* Says that there are no records; without --policy=always there is nothing left to wait for. */
+static void do_without_records(const struct watching *w, const char *path, char **argv)
+{
+    const char *why = strerror(errno);
+    if (w->watch->always) {
+        say("cannot make a file for the records (%s: %s): the command runs, but --policy=always cannot be kept, as its "
+            "copies are not known; set TMPDIR to a directory with room",
+            w->collect.path, why);
+        return;
+    }
+    say("cannot make a file for the records (%s: %s): the command runs, and there will be no summary; set TMPDIR to a "
+        "directory with room",
+        w->collect.path, why);
+    run_release_signals();
+    run_in_place(path, argv);
+}
+
+static void close_lines(struct watching *w)
+{
+    output_close(&w->lines);
+    w->failed_to_write |= w->lines.failed && w->lines.fd != STDERR_FILENO;
+    if (w->lines.lost)
+        say("%llu lines of -v are lost: nobody read them for too long", (unsigned long long)w->lines.lost);
 }
 
 void watch_run(const struct watch *watch, const char *path, char **argv)
@@ -237,24 +334,23 @@ void watch_run(const struct watch *watch, const char *path, char **argv)
     open_output(&w);
     open_forwards(&w);
     run_hold_signals();
-    if (!collect_open(&w.collect, take_record, &w)) {
-        say("cannot make a file for the records (%s: %s): the command runs, and there will be no summary; set TMPDIR "
-            "to a directory with room",
-            w.collect.path, strerror(errno));
-        run_release_signals();
-        run_in_place(path, argv);
-    }
+    w.collecting = collect_open(&w.collect, take_record, &w);
+    if (!w.collecting)
+        do_without_records(&w, path, argv);
     progress_start(&w.progress, watch->options->progress);
     if (watch->options->report == REPORT_JSON)
         w.summary.list = json_array();
-    if (setenv("OFFLOAD_COLLECT", w.collect.path, 1) < 0 ||
+    if ((w.collecting && setenv("OFFLOAD_COLLECT", w.collect.path, 1) < 0) ||
         (watch->options->progress && setenv("OFFLOAD_PROGRESS", "on", 1) < 0))
         fail(STATUS_FAILED, "cannot set OFFLOAD_COLLECT: %s; give the process more memory", strerror(errno));
-    const struct run_events events = {&w, w.collect.notice, work, time_left, resized, stopping};
+    const struct run_events events = {&w,      w.collecting ? w.collect.notice : -1, work, room, time_left, resized,
+                                      stopping};
     struct run_end ended = run_child(path, argv, &events);
-    collect_close(&w.collect);
+    if (w.collecting)
+        collect_close(&w.collect);
     progress_end(&w.progress);
     run_drop_signals();
+    close_lines(&w);
     if (ended.error)
         exit(run_complain(path, argv[0], ended.error));
     print_summary(&w);

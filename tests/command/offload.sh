@@ -176,6 +176,16 @@ no_version() {
     runs_without 'does not tell its version'
 }
 
+# The version can be read without memory for the whole file.
+little_memory() {
+    apart small
+    truncate -s 4G "$here/.libs/liboffload.so"
+    # shellcheck disable=SC2016
+    bash -c 'ulimit -v 200000; exec "$@"' bash "$here/offload" sh -c 'exit 7' 2>"$scratch/err" && fail "it ended with 0"
+    [ $? -eq 7 ] || fail "not run: $(cat "$scratch/err")"
+    ! grep -q 'does not tell' "$scratch/err" || fail "it said $(cat "$scratch/err")"
+}
+
 in_bad_place() {
     apart 'a space'
     offload=$here/offload
@@ -324,7 +334,7 @@ closed() { # DESCRIPTOR
     done
 }
 
-plan 78
+plan 79
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
@@ -390,6 +400,7 @@ verdict "--help that cannot be printed" cannot_print --help
 verdict "--version that cannot be printed" cannot_print --version
 verdict "a library of another version" other_version
 verdict "a library without a version" no_version
+verdict "a library's version with little memory" little_memory
 verdict "a library that LD_PRELOAD cannot name" in_bad_place
 verdict "a library that is not there" without_library
 verdict "called by the name of another program" by_name

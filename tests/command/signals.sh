@@ -90,6 +90,15 @@ keeps_statuses() {
     done
 }
 
+# What is said at the end meets the limit, not the command, which writes nothing.
+file_size_limit() {
+    local status=0
+    # shellcheck disable=SC2016
+    bash -c 'ulimit -f 0; exec "$@"' bash "$offload" --report sh -c 'exit 7' 2>>limited-log || status=$?
+    [ $status -eq 7 ] || fail "it ended with $status"
+    nothing_left
+}
+
 cannot_start() {
     local status=0
     printf '#!/no/such/interpreter\n' >broken
@@ -235,6 +244,77 @@ no_process() {
     nothing_left
 }
 
+# Standard error is a pipe that is full and not read: the command has its signals, and afterwards we have ours.
+full_pipe() {
+    limited python3 - "$offload" <<'END' || fail "signals did not come through a full pipe"
+import fcntl, os, signal, subprocess, sys, time
+reader, writer = os.pipe()
+fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+version = subprocess.check_output([sys.argv[1], "--version"], text=True).split()[1]
+line = ('{"event": "copy", "version": "%s", "program": "/a", "pid": 1, "source": "/a", "destination": "/b", "size": 9,'
+        '"offloaded": 9, "written": 0, "engine": "clone", "reads_elided": 1, "writes_elided": 1, "cause": "none",'
+        '"reason": ""}\\n' % version)
+command = """
+import os, signal, sys
+with open(os.environ["OFFLOAD_COLLECT"], "a") as collect:
+    collect.write('%s' * COUNT)
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(42))
+open("ready", "w")
+signal.pause()
+""" % line
+def start(count):
+    if os.path.exists("ready"):
+        os.remove("ready")
+    run = subprocess.Popen([sys.argv[1], "-v", sys.executable, "-c", command.replace("COUNT", str(count))], stderr=writer)
+    while not os.path.exists("ready"):
+        time.sleep(0.05)
+    # Until it has nothing to do but to wait.
+    while open("/proc/%d/stat" % run.pid).read().split()[2] != "S":
+        time.sleep(0.05)
+    return run
+def child_of(run):
+    return open("/proc/%d/task/%d/children" % (run.pid, run.pid)).read().split()
+def read_all(run):
+    text = b""
+    os.set_blocking(reader, False)
+    while True:
+        ended = run.poll() is not None
+        try:
+            text += os.read(reader, 65536)
+        except BlockingIOError:
+            if ended:
+                return text.splitlines()
+            time.sleep(0.01)
+# All lines come in the end, to one who reads late.
+run = start(1000)
+run.send_signal(signal.SIGTERM)
+while child_of(run):
+    time.sleep(0.05)
+lines = read_all(run)
+assert run.returncode == 42, run.returncode
+assert len(lines) == 1000 and set(lines) == {b"offload: 9 bytes by clone: /a -> /b"}, (len(lines), set(lines))
+# More than is kept: the rest is told of.
+run = start(40000)
+run.send_signal(signal.SIGTERM)
+while child_of(run):
+    time.sleep(0.05)
+lines = read_all(run)
+assert run.returncode == 42, run.returncode
+assert b"lines of -v are lost" in lines[-1] and len(lines) < 40000, lines[-1]
+# The one who does not read at all can have us end.
+run = start(1000)
+run.send_signal(signal.SIGTERM)
+while child_of(run):
+    time.sleep(0.05)
+# A signal before we have seen the end is the command's.
+while run.poll() is None:
+    run.send_signal(signal.SIGTERM)
+    time.sleep(0.05)
+assert run.returncode == -signal.SIGTERM, run.returncode
+END
+    nothing_left
+}
+
 no_busy_loop() {
     start "$offload" -v
     until_true grep -q '^State:.S' "/proc/$wrapper/status"
@@ -246,7 +326,7 @@ no_busy_loop() {
     [ $((after - before)) -le 2 ] || fail "it used $((after - before)) ticks in a second of waiting"
 }
 
-plan 30
+plan 32
 for signal in HUP INT QUIT USR1 USR2 ALRM; do
     verdict "$signal is handed on, once" is_forwarded SIG$signal
 done
@@ -254,6 +334,7 @@ for signal in TERM INT KILL SEGV HUP PIPE; do
     verdict "a command that $signal ends" ends_alike $signal
 done
 verdict "exit statuses" keeps_statuses
+verdict "a limit of file sizes" file_size_limit
 verdict "a command that cannot be started" cannot_start
 verdict "the state as it was" same_state ''
 verdict "the state with signals ignored" same_state 'for n in (1, 2, 3, 13, 15, 17, 20): signal.signal(n, signal.SIG_IGN)'
@@ -268,6 +349,7 @@ verdict "a command that stops" stops_and_goes_on
 verdict "a command that is stopped from outside" stopped_from_outside
 verdict "killed by SIGKILL" killed
 verdict "waits without work" no_busy_loop
+verdict "a full pipe that nobody reads" full_pipe
 verdict "descriptors are the command's alone" lets_go_of_descriptors
 verdict "terminated at any moment" terminated_at_once
 verdict "no process to be had" no_process

@@ -207,6 +207,46 @@ non_blocking() {
     [ "$(jq '.copies | length' "$scratch/json")" -eq 1000 ] || fail "copies: $(jq '.copies | length' "$scratch/json")"
 }
 
+# copy_file_range by the program itself: the files tell whether it shared their extents.
+range() { # BYTES OFFSET [PYTHON]: which is run before the destination is closed
+    "$offload" --policy=always --report=json -o "$scratch/json" python3 -c '
+import os, sys
+source, copy = os.open("source", os.O_RDONLY), os.open("copy", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+size, done = int(sys.argv[1]), 0
+while done < size:
+    n = os.copy_file_range(source, copy, size - done, offset_src=int(sys.argv[2]) + done)
+    if n == 0:
+        break
+    done += n
+exec(sys.argv[3])
+os.close(copy)' "$1" "$2" "${3-}" 2>"$scratch/err"
+}
+
+own_call() {
+    local status
+    range "$size" 0 || fail "it ended with $?: $(cat "$scratch/err")"
+    assert_shared source copy
+    [ "$(jq -c '[.totals.offloaded, .totals.written, .engines[0].engine, .copies[0].cause]' "$scratch/json")" = \
+        "[$size,0,\"program\",\"none\"]" ] || fail "the summary: $(cat "$scratch/json")"
+    # At such an offset the kernel has to move the bytes.
+    status=0
+    range 1000000 77 || status=$?
+    [ $status -eq 124 ] || fail "moved bytes gave $status: $(cat "$scratch/json")"
+    expect 'did not share all extents' "$scratch/err"
+    # Shared with another file than the source.
+    status=0
+    cp --reflink=never source other
+    cp --reflink=always other third
+    range "$size" 0 'os.rename("third", "copy")' || status=$?
+    [ $status -eq 124 ] || fail "another file gave $status: $(cat "$scratch/json")"
+    # Nobody can be asked.
+    status=0
+    range "$size" 0 'os.unlink("copy")' || status=$?
+    [ $status -eq 124 ] || fail "a file that is gone gave $status: $(cat "$scratch/json")"
+    expect 'is not known' "$scratch/err"
+    nothing_left
+}
+
 always_many() {
     # shellcheck disable=SC2016 # for the shell that is started
     always 124 6 'for i in 1 2 3 4 5 6 7 8; do dd if=source of=/dev/shm/offload.'$$'.$i bs=64k status=none; done'
@@ -255,6 +295,60 @@ static_program() {
     done
 }
 
+# What cannot be watched cannot be promised either.
+always_unknown() { # TEXT HOW...: with a command that ends with 0, and one that does not
+    local text=$1 status=0
+    shift
+    "$@" 2>"$scratch/err" || status=$?
+    [ $status -eq 124 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    [ "$(grep -c 'policy=always' "$scratch/err")" -eq 1 ] || fail "not in one line: $(cat "$scratch/err")"
+    grep -q "^offload: .*$text" "$scratch/err" || fail "it said $(cat "$scratch/err")"
+}
+
+always_not_watched() {
+    cp "$(type -P id)" "$scratch/setuid"
+    chown 65534 "$scratch/setuid"
+    chmod 4755 "$scratch/setuid"
+    always_unknown setuid "$offload" --policy=always "$scratch/setuid" -u
+    lines 1 "$scratch/err"
+    always_unknown setuid "$offload" --policy=always --report "$scratch/setuid" -u
+    mkdir -p "$scratch/old/.libs"
+    cp "$offload" "$scratch/old"
+    cp "$library" "$scratch/old/.libs"
+    sed -i 's/@(#)liboffload [0-9]/@(#)liboffload 9/' "$scratch/old/.libs/liboffload.so"
+    always_unknown 'without the library' "$scratch/old/offload" --policy=always true
+}
+
+# In a mount namespace in which no directory takes a file.
+nowhere() { # COMMAND...
+    # shellcheck disable=SC2016
+    TMPDIR=/proc unshare --mount sh -c 'mount --rbind /tmp /tmp && mount -o remount,bind,ro /tmp && exec "$@"' sh "$@"
+}
+
+always_without_records() {
+    local status=0
+    always_unknown 'cannot make a file for the records' nowhere "$offload" --policy=always true
+    lines 1 "$scratch/err"
+    nowhere "$offload" --policy=always sh -c 'exit 5' 2>/dev/null || status=$?
+    [ $status -eq 5 ] || fail "it ended with $status"
+}
+
+# However few descriptors there are, the command runs.
+few_descriptors() {
+    local n status
+    for n in {4..9}; do
+        status=0
+        # shellcheck disable=SC2016
+        bash -c 'ulimit -Sn "$1"; shift; exec "$@"' bash "$n" \
+            "$offload" -v --report bash -c 'ulimit -Sn 100; sleep 0.1; copy /a /b 10 0 "\"clone\"" none; exit 5' \
+            2>"$scratch/err" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- || status=$?
+        [ $status -eq 5 ] || fail "with $n descriptors it ended with $status: $(cat "$scratch/err")"
+        expect '10 bytes by clone' "$scratch/err"
+        expect 'offload: 1 file' "$scratch/err"
+        nothing_left
+    done
+}
+
 says_why() { # TEXT OPTION...
     local text=$1
     shift
@@ -272,6 +366,42 @@ other_architecture() {
     [ $status -eq 126 ] || fail "it ended with $status: $(cat "$scratch/err")"
     lines 1 "$scratch/err"
     expect 'cannot run' "$scratch/err"
+}
+
+cannot_run() { # TEXT COMMAND...
+    local text=$1 status=0
+    shift
+    "$offload" "$@" 2>"$scratch/err" || status=$?
+    [ $status -eq 126 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    lines 1 "$scratch/err"
+    expect "$text" "$scratch/err"
+    ! grep -q 'for this machine' "$scratch/err" || fail "it said $(cat "$scratch/err")"
+}
+
+# Each error has its own cure, watched or not.
+words_of_errors() {
+    local watched
+    cp "$(type -P true)" busy
+    printf '#!%s/circle\n' "$PWD" >circle
+    printf '#!%s/closed\n' "$PWD" >locked
+    cp busy closed
+    chmod +x circle locked
+    chmod 600 closed
+    for watched in '' -v; do
+        # shellcheck disable=SC2086 # no option, or one
+        {
+            cannot_run 'open for writing' $watched ./busy 9>>busy
+            cannot_run 'in a circle' $watched ./circle
+            cannot_run 'permissions' $watched ./locked
+        }
+    done
+}
+
+# All but three bytes of very many are not all of them.
+share_is_not_rounded_up() {
+    # shellcheck disable=SC2016
+    "$offload" --report=json -o "$scratch/json" bash -c 'copy /a /b 4000000000000000000 3 "\"clone\"" none'
+    [ "$(jq '.totals.share < 1' "$scratch/json")" = true ] || fail "the share: $(jq .totals "$scratch/json")"
 }
 
 setuid_program() {
@@ -400,6 +530,23 @@ output_is_replaced() {
     expect 'bytes by clone' "$scratch/text"
 }
 
+# The command's own output goes to the same file.
+output_is_shared() {
+    local status
+    "$offload" -v --report -o "$scratch/both" sh -c 'echo first; dd if=source of=copy bs=64k status=none; echo second' \
+        >"$scratch/both"
+    [ "$(sed -n '1p;2s/.*bytes by clone.*/line/p;3p;4s/ .*//p' "$scratch/both")" = $'first\nline\nsecond\noffload:' ] ||
+        [ "$(sed -n '1,2p;3s/.*bytes by clone.*/line/p;4s/ .*//p' "$scratch/both")" = $'first\nsecond\nline\noffload:' ] ||
+        fail "the file: $(cat "$scratch/both")"
+    "$offload" --report -o "$scratch/both" sh -c 'echo words >&2' 2>>"$scratch/both"
+    expect first "$scratch/both"
+    expect words "$scratch/both"
+    # What another process adds is not written over.
+    "$offload" --report -o "$scratch/text" sh -c "echo added >>'$scratch/text'"
+    expect added "$scratch/text"
+    expect 'no copy was recognised' "$scratch/text"
+}
+
 output_first() {
     # It is there, and empty, when the command starts; and one that cannot be opened keeps the command from starting.
     rm -f "$scratch/text"
@@ -451,7 +598,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 44
+plan 51
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -473,25 +620,32 @@ verdict "nothing is printed unless asked for" silent
 verdict "--policy=always, offloaded" always 0 0 'dd if=source of=copy bs=64k status=none'
 verdict "--policy=always, refused" always_refused
 verdict "--policy=always, refused many times" always_many
+verdict "--policy=always, copy_file_range" own_call
+verdict "--policy=always, not watched" always_not_watched
+verdict "--policy=always, without records" always_without_records
 verdict "OFFLOAD_POLICY=always" always_by_environment
 verdict "standard error that does not block" non_blocking
 verdict "a static program" static_program
 verdict "a program for another machine" other_architecture
 verdict "a program of another linker runs without the library" other_linker
 verdict "a setuid program" setuid_program
+verdict "why a program cannot be run" words_of_errors
 verdict "a library that is off" says_why 'switched off' --off true
 verdict "a command that copies nothing" says_why 'nothing that the library could see' true
 verdict "lines that are no records" damaged
 verdict "lines that are no records, in the table" damaged_in_table
 verdict "a file of records that the program cuts" cut_by_the_program
 verdict "records made to harm" hostile
+verdict "a share that is nearly one" share_is_not_rounded_up
 verdict "the most frequent reason first" most_frequent_first
 verdict "records of another version" other_version
 verdict "thousands of records at once" flood
 verdict "the file of records is private" private
 verdict "no room for a file of records" no_room
+verdict "few descriptors" few_descriptors
 verdict "the next place for a file of records" next_place
 verdict "--output is replaced" output_is_replaced
+verdict "--output is the command's own" output_is_shared
 verdict "--output is opened first" output_first
 verdict "--output that is full" output_full
 verdict "standard error that nobody reads" closed_pipe
