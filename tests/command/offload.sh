@@ -220,10 +220,77 @@ by_name_in_path() {
     [ "$value" = first ] || fail "run was the $value"
 }
 
-by_name_keeps_argv0() {
+argv0_is() { # EXPECTED COMMAND...
+    local expected=$1
+    shift
+    "$@" >"$scratch/out"
+    [ "$(tr '\0' ' ' <"$scratch/out")" = "$expected /proc/self/cmdline " ] || fail "argv became $(cat -v "$scratch/out")"
+}
+
+# The program gets its own path where it would look for itself and find the link, and any other name as it is.
+by_name_argv0() {
     link_named cat
-    "$scratch/links/cat" /proc/self/cmdline | tr '\0' ' ' >"$scratch/out"
-    [ "$(cat "$scratch/out")" = "$scratch/links/cat /proc/self/cmdline " ] || fail "argv became $(cat "$scratch/out")"
+    real=$(command -v cat)
+    argv0_is "$real" "$scratch/links/cat" /proc/self/cmdline
+    # shellcheck disable=SC2031
+    argv0_is "$real" env PATH="$scratch/links:$PATH" bash -c 'exec -a cat cat /proc/self/cmdline'
+    # shellcheck disable=SC2016
+    for name in worker -cat "$real" /there/cat dd; do
+        argv0_is "$name" bash -c 'exec -a "$1" "$2" /proc/self/cmdline' bash "$name" "$scratch/links/cat"
+    done
+}
+
+by_name_login_shell() {
+    link_named bash
+    mkdir -p "$scratch/home"
+    echo 'echo a login shell' >"$scratch/home/.bash_profile"
+    # shellcheck disable=SC2016
+    value=$(HOME=$scratch/home bash -c 'exec -a -bash "$1" -c "shopt login_shell" | tail -n 1' bash "$scratch/links/bash")
+    [ "$(echo "$value" | tr -s '\t ' ' ')" = "login_shell on" ] || fail "no login shell: $value"
+}
+
+by_name_venv() {
+    local real
+    real=$(command -v python3) || skip "python3 is not installed"
+    "$real" -m venv --without-pip "$scratch/venv" 2>/dev/null || skip "python3 has no venv"
+    link_named python3
+    # shellcheck disable=SC2031
+    value=$(PATH=$scratch/links:$scratch/venv/bin:$PATH python3 -c 'import sys; print(sys.prefix)')
+    [ "$value" = "$scratch/venv" ] || fail "not in the venv, but in $value"
+}
+
+# The interpreter in a script's first line is called by that name, and the script's own name does not matter.
+by_name_in_a_script() {
+    local script
+    link_named cat
+    for script in script offload true; do
+        printf '#!%s\nthe text\n' "$scratch/links/cat" >"$scratch/bin-$script"
+        mkdir -p "$scratch/scripts"
+        mv "$scratch/bin-$script" "$scratch/scripts/$script"
+        chmod +x "$scratch/scripts/$script"
+        [ "$("$scratch/scripts/$script" | tail -n 1)" = 'the text' ] || fail "$script was not shown by cat"
+    done
+}
+
+# What was executed is the command, whatever its caller says.
+not_by_argv0() {
+    # shellcheck disable=SC2016
+    value=$(bash -c 'exec -a myjob "$1" echo run' bash "$offload") || fail "it ended with $?"
+    [ "$value" = run ] || fail "run was: $value"
+}
+
+# Copies know each other, under any name and of any version.
+by_name_copies() {
+    local place status=0 program=only-copies
+    for place in one other; do
+        apart "$place-copy"
+        mv "$here/offload" "$here/$program"
+    done
+    strip "$here/$program" 2>/dev/null || true
+    env PATH="$scratch/one-copy:$scratch/other-copy" "$(command -v timeout)" 20 "$here/$program" 2>"$scratch/err" ||
+        status=$?
+    [ $status -eq 127 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    [ "$(wc -l <"$scratch/err")" -eq 1 ] || fail "not one line: $(cat "$scratch/err")"
 }
 
 # Two installations whose links both stand in PATH must not call each other for ever.
@@ -324,7 +391,7 @@ closed() { # DESCRIPTOR
     done
 }
 
-plan 78
+plan 83
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
@@ -394,7 +461,12 @@ verdict "a library that LD_PRELOAD cannot name" in_bad_place
 verdict "a library that is not there" without_library
 verdict "called by the name of another program" by_name
 verdict "called by name, through PATH" by_name_in_path
-verdict "called by name, argv[0] is as called" by_name_keeps_argv0
+verdict "called by name, argv[0] is the program's path" by_name_argv0
+verdict "called by name, a login shell" by_name_login_shell
+verdict "called by name, a venv" by_name_venv
+verdict "called by name, in a script" by_name_in_a_script
+verdict "called by its name, argv[0] being another" not_by_argv0
+verdict "called by name, copies only" by_name_copies
 verdict "called by name, twice in PATH" by_name_twice
 verdict "called by name, of nothing" by_name_nothing
 verdict "called by name, without a library" by_name_without_library
