@@ -380,6 +380,62 @@ joins_patterns() {
     [ "$value" = '*.a\:b:/tmp/\:\\\: x\*\\:y' ] || fail "the patterns became $value"
 }
 
+pattern_becomes() { # PATTERN EXPECTED: in the current directory
+    # shellcheck disable=SC2016
+    value=$("$offload" --exclude "$1" sh -c 'printf "%s" "$OFFLOAD_EXCLUDE"')
+    [ "$value" = "$2" ] || fail "$1 became $value, not $2"
+}
+
+# What is given as the user sees it becomes what the library compares: the names without symbolic links.
+makes_patterns_absolute() {
+    local place odd
+    place=$(readlink -f "$scratch")/names
+    mkdir -p "$place/real/within" "$place/a[b*c"
+    : >"$place/real/file"
+    ln -s real "$place/link"
+    ln -s real/file "$place/file"
+    cd "$place"
+    pattern_becomes '*.bak' '*.bak'
+    pattern_becomes '*/bk/./x' '*/bk/./x'
+    pattern_becomes '/no/such/*' '/no/such/*'
+    pattern_becomes '/*' '/*'
+    pattern_becomes 'bk/*' "$place/bk/*"
+    pattern_becomes './real/*' "$place/real/*"
+    pattern_becomes './/./real/.//.*' "$place/real/.*"
+    pattern_becomes './?' "$place/?"
+    pattern_becomes '[ab]/x' "$place/[ab]/x"
+    pattern_becomes './link/*' "$place/real/*"
+    pattern_becomes "$place/link/with*" "$place/real/with*"
+    pattern_becomes "$place/link/none/x" "$place/real/none/x"
+    pattern_becomes 'link/within/a\*b' "$place/real/within/a\\*b"
+    pattern_becomes ./file "$place/real/file"
+    pattern_becomes './fil?' "$place/fil?"
+    pattern_becomes 'link/a:b*' "$place/real/a\\:b*"
+    odd='a[b*c'
+    cd "$odd"
+    pattern_becomes './\?*' "$place/a\\[b\\*c/\\?*"
+    cd "$place/link"
+    pattern_becomes './*' "$place/real/*"
+}
+
+# The library leaves those copies alone that the pattern names, by whatever path the program goes.
+patterns_match_what_is_named() {
+    local pattern
+    [ -n "${mount-}" ] || skip "XFS cannot be mounted here"
+    mkdir "$mount/real"
+    cd "$mount"
+    ln -s real link
+    make_source source 200000
+    for pattern in './real/*' 'real/copy' "$PWD/link/*" 'link/c?py'; do
+        rm -f log real/copy
+        "$offload" --exclude="$pattern" --log=log dd if=source of=link/copy bs=64k status=none
+        grep -q '"cause": *"excluded"' log || fail "$pattern did not match: $(cat log)"
+    done
+    rm -f log real/copy
+    "$offload" --exclude='./other/*' --log=log dd if=source of=link/copy bs=64k status=none
+    grep -q '"cause": *"none"' log || fail "the other pattern matched: $(cat log)"
+}
+
 # What the command sees must be closed too, and nothing of ours in its place.
 closed() { # DESCRIPTOR
     local status how
@@ -391,7 +447,11 @@ closed() { # DESCRIPTOR
     done
 }
 
-plan 83
+if [ "$(id -u)" -eq 0 ]; then
+    mount_xfs >"$scratch/mount.log" 2>&1 || mount=
+fi
+
+plan 88
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
@@ -406,6 +466,11 @@ verdict "--log= with a full name" sets OFFLOAD_REPORT "$scratch/r.json" --log="$
 verdict "--policy" sets OFFLOAD_POLICY never --policy=auto --policy never
 verdict "--buffers" sets OFFLOAD_BUFFERS compare --buffers=compare
 verdict "--include and --exclude" joins_patterns
+verdict "patterns become absolute" makes_patterns_absolute
+verdict "patterns match what they name" patterns_match_what_is_named
+verdict "a pattern that leads up" says 125 "no '..'" --exclude '../bk/*' true
+verdict "a pattern that ends by leading up" says 125 "no '..'" --include '/srv/..' true
+verdict "a pattern that ends in a slash" says 125 'ends in a slash' --exclude bk/ true
 verdict "options end at the first word that is none" sets OFFLOAD '' env
 verdict "--engines" sets OFFLOAD_ENGINES clone,kernel --engines clone,kernel
 verdict "--min-size" sets OFFLOAD_MIN_SIZE 4096 --min-size 4096
