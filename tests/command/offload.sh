@@ -436,6 +436,26 @@ patterns_match_what_is_named() {
     grep -q '"cause": *"none"' log || fail "the other pattern matched: $(cat log)"
 }
 
+# What the manual says of second copies: neither setting hinders a program that clones by itself.
+never_and_own_clones() { # OPTION
+    [ -n "${mount-}" ] || skip "XFS cannot be mounted here"
+    mkdir -p "$mount/never"
+    cd "$mount/never"
+    rm -f ./*
+    make_source source 200000
+    cp source plain
+    [ "$("$extents" source plain | cut -d ' ' -f 1)" -gt 0 ] || skip "this cp does not clone"
+    "$offload" "$1" --log=log cp source copy
+    assert_shared source copy
+    grep -q '"engine": *"program"' log || fail "the record: $(cat log)"
+    "$offload" "$1" cp --reflink=never source second-copy
+    sync second-copy
+    assert_not_shared source second-copy
+    # The witness: without the option the library shares it.
+    "$offload" cp --reflink=never source third
+    assert_shared source third
+}
+
 # What the command sees must be closed too, and nothing of ours in its place.
 closed() { # DESCRIPTOR
     local status how
@@ -451,7 +471,7 @@ if [ "$(id -u)" -eq 0 ]; then
     mount_xfs >"$scratch/mount.log" 2>&1 || mount=
 fi
 
-plan 88
+plan 90
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
@@ -468,6 +488,8 @@ verdict "--buffers" sets OFFLOAD_BUFFERS compare --buffers=compare
 verdict "--include and --exclude" joins_patterns
 verdict "patterns become absolute" makes_patterns_absolute
 verdict "patterns match what they name" patterns_match_what_is_named
+verdict "--policy=never, and programs that clone" never_and_own_clones --policy=never
+verdict "--exclude, and programs that clone" never_and_own_clones '--exclude=*copy'
 verdict "a pattern that leads up" says 125 "no '..'" --exclude '../bk/*' true
 verdict "a pattern that ends by leading up" says 125 "no '..'" --include '/srv/..' true
 verdict "a pattern that ends in a slash" says 125 'ends in a slash' --exclude bk/ true
