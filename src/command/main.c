@@ -1,6 +1,7 @@
 /* offload: runs a command with liboffload, and tells what became of its copies. */
 #include "command.h"
 #include "core/settings.h"
+#include "itself.h"
 #include "library.h"
 #include "names.h"
 #include "options.h"
@@ -91,19 +92,20 @@ _Noreturn static void run(struct options *options, bool called_by_name, const ch
 /* ---- the two ways to be called ---- */
 
 /* A link to this executable: the program of the link's name is run. */
-static bool is_called_by_name(const char *called_as)
+_Noreturn static void run_by_name(struct options *options, const char *name, char **argv)
 {
-    const char *slash = strrchr(called_as, '/');
-    const char *name = slash ? slash + 1 : called_as;
-    return *name && strcmp(name, "offload") != 0;
+    char *path = program_find_real(name);
+    program_name_itself(name, path, argv);
+    run(options, true, path, argv);
 }
 
 int main(int argc, char **argv)
 {
     struct options options = {0};
     setlocale(LC_CTYPE, "");
-    if (argc > 0 && is_called_by_name(argv[0]))
-        run(&options, true, program_find_real(argv[0]), argv);
+    const char *name = itself_called(argv);
+    if (argc > 0 && *name && strcmp(name, "offload") != 0)
+        run_by_name(&options, name, argv);
     options_read(&options, argc, argv);
     if (options.help) {
         options_help();

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "absolute.h"
 #include "command.h"
 #include "names.h"
 
@@ -141,10 +142,12 @@ static void take_min_size(struct options *options, const char *name, const char 
  * Adds a pattern to those of the same option before it (core/patterns.h). A colon, which would end it, gets a
  * backslash; what has one already keeps it.
  */
-static void add_pattern(char **patterns, const char *variable, const char *name, const char *value)
+static void add_pattern(char **patterns, const char *variable, const char *name, const char *given)
 {
-    if (!*value)
+    if (!*given)
         fail(STATUS_FAILED, "%s got an empty pattern, which matches nothing: for example %s '*.iso'", name, name);
+    char *absolute = absolute_pattern(name, given);
+    const char *value = absolute;
     char *longer = malloc((*patterns ? strlen(*patterns) : 0) + 2 * strlen(value) + 2);
     if (!longer)
         fail(STATUS_FAILED, "no memory for %s; give the process more of it (ulimit -v)", variable);
@@ -159,6 +162,7 @@ static void add_pattern(char **patterns, const char *variable, const char *name,
         *end++ = *value;
     }
     *end = 0;
+    free(absolute);
     free(*patterns);
     *patterns = longer;
     set(variable, longer);

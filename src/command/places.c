@@ -94,7 +94,12 @@ static void find_destination(struct places *p, const char *path)
     struct statx status;
     if (!*path)
         fail(STATUS_FAILED, "the destination's name is empty; name a file or a directory");
-    bool is_directory = look_at(path, &status) && S_ISDIR(status.stx_mode);
+    bool is_there = look_at(path, &status);
+    if (!is_there && path[strlen(path) - 1] == '/' && (errno == ENOENT || errno == ENOTDIR))
+        fail(STATUS_FAILED,
+             "the destination %s ends in a slash, and is no directory; make the directory, or name a file",
+             name_printable(path));
+    bool is_directory = is_there && S_ISDIR(status.stx_mode);
     p->destination = is_directory ? name_in(path, p->source) : keep(strdup(path));
     p->shown = name_printable(p->destination);
     find_existing(p);

@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include "command.h"
+#include "itself.h"
 #include "names.h"
 
 #include <elf.h>
@@ -47,20 +48,6 @@ static bool is_directory(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* This executable, or another one's link to another installation's: `dd` that leads to a file called offload. */
-static bool is_offload(const char *path)
-{
-    struct stat it, self;
-    if (stat(path, &it) == 0 && stat("/proc/self/exe", &self) == 0 && it.st_dev == self.st_dev &&
-        it.st_ino == self.st_ino)
-        return true;
-    char *target = realpath(path, NULL);
-    const char *slash = target ? strrchr(target, '/') : NULL;
-    bool is = slash && strcmp(slash, "/offload") == 0;
-    free(target);
-    return is;
-}
-
 /*
  * The file of that name in a directory of PATH, executable if there is such a one. NULL if there is none. An empty
  * place in PATH is the current directory (POSIX, 8.3).
@@ -105,11 +92,9 @@ char *program_find(const char *name)
     return path;
 }
 
-char *program_find_real(const char *called_as)
+char *program_find_real(const char *name)
 {
-    const char *slash = strrchr(called_as, '/');
-    const char *name = slash ? slash + 1 : called_as;
-    char *path = search(name, is_offload);
+    char *path = search(name, itself_is);
     if (path && may_execute(path))
         return path;
     char *shown = name_printable(name);
@@ -117,6 +102,14 @@ char *program_find_real(const char *called_as)
         fail(STATUS_CANNOT_RUN, "cannot run %s: %s is not executable; make it so with chmod +x", shown, path);
     fail(STATUS_NOT_FOUND,
          "cannot run the real %s: PATH has no other than this link to offload; add the directory where it is", shown);
+}
+
+void program_name_itself(const char *name, char *path, char **argv)
+{
+    const char *slash = strrchr(*argv, '/');
+    bool names_link = slash ? strcmp(slash + 1, name) == 0 && itself_is(*argv) : strcmp(*argv, name) == 0;
+    if (names_link)
+        *argv = path;
 }
 
 /* ---- becoming it ---- */

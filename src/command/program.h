@@ -14,7 +14,14 @@ const char *program_self(void);
 char *program_find(const char *name);
 
 /* As program_find(), for a link to this executable: the first program of that name in PATH that is none. */
-char *program_find_real(const char *called_as);
+char *program_find_real(const char *name);
+
+/*
+ * Makes argv[0] the path of the real program, where it leads to the link of that name: programs look themselves up by
+ * it (Python, for its modules) and must not find the link. Any other argv[0] is the caller's choice ("-bash") and
+ * stays.
+ */
+void program_name_itself(const char *name, char *path, char **argv);
 
 /* As execv(2), but a script without `#!` is run by the shell, as execvp(3) does; a binary file never is. */
 void program_become(const char *path, char **argv);

@@ -16,6 +16,8 @@
 
 /* The line is drawn at most so often, in milliseconds. */
 #define INTERVAL 100
+/* And so often it is looked whether a terminal that someone else has taken was given back. */
+#define INTERVAL_BEHIND 1000
 /* Stands for the rest of a name. */
 #define DOTS "..."
 
@@ -211,11 +213,20 @@ void progress_start(struct progress *progress, bool on)
     progress_resized(progress);
 }
 
+static void take_away(struct progress *p)
+{
+    if (p->drawn)
+        send_text(p, strdup(is_taken(p) ? WHOLE_SCREEN : WHOLE_SCREEN CLEAR));
+    p->drawn = false;
+    p->behind = false;
+}
+
 void progress_clear(struct progress *progress)
 {
-    if (progress->drawn && in_front(progress))
-        send_text(progress, strdup(is_taken(progress) ? WHOLE_SCREEN : WHOLE_SCREEN CLEAR));
-    progress->drawn = false;
+    if (in_front(progress))
+        take_away(progress);
+    else
+        progress->behind = progress->drawn;
     progress->changed = true;
 }
 
@@ -236,13 +247,16 @@ void progress_draw(struct progress *progress)
     if (progress_time_left(progress) != 0)
         return;
     forget_dead(progress);
+    /* Whoever had the terminal may have set its region anew. */
+    if (progress->behind)
+        progress_clear(progress);
     const struct progress_copy *copy = latest(progress, &others);
     /* The last column is left free, where terminals differ. */
     if (copy && progress->rows > 2 && in_front(progress) && !is_taken(progress))
         draw_line(progress, progress_line(copy, others, progress->columns - 1));
     else
         progress_clear(progress);
-    progress->changed = false;
+    progress->changed = progress->behind;
     progress->drawn_at = now();
 }
 
@@ -250,13 +264,15 @@ int progress_time_left(const struct progress *progress)
 {
     if (progress->terminal < 0 || !progress->changed)
         return -1;
-    int64_t left = progress->drawn_at + INTERVAL - now();
-    return left < 0 ? 0 : left > INTERVAL ? INTERVAL : (int)left;
+    int interval = progress->behind ? INTERVAL_BEHIND : INTERVAL;
+    int64_t left = progress->drawn_at + interval - now();
+    return left < 0 ? 0 : left > interval ? interval : (int)left;
 }
 
 void progress_end(struct progress *progress)
 {
-    progress_clear(progress);
+    /* In front or not: nobody else would give the screen's last row back. */
+    take_away(progress);
     for (size_t i = 0; i < PROGRESS_COPIES; i++)
         if (progress->copies[i].destination)
             forget(progress, &progress->copies[i]);

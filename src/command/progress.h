@@ -24,6 +24,7 @@ struct progress {
     int terminal; /* or -1: nothing is drawn */
     size_t columns, rows;
     bool drawn;   /* there is a line on the terminal */
+    bool behind;  /* it is there, but someone else has the terminal: it is stale, and cannot be taken away */
     bool changed; /* it shows something older */
     int64_t drawn_at;
     uint64_t turns; /* records so far */
@@ -45,7 +46,10 @@ void progress_draw(struct progress *progress);
 /* Milliseconds until progress_draw() has to do, or -1. */
 int progress_time_left(const struct progress *progress);
 
-/* Takes the line off the terminal; the next progress_draw() draws it again. */
+/*
+ * Takes the line off the terminal; the next progress_draw() draws it again. While someone else has the terminal
+ * nothing is written there: progress_draw() is then due until it is given back, and takes the line away.
+ */
 void progress_clear(struct progress *progress);
 
 /* Asks the terminal for its size. */

@@ -219,8 +219,22 @@ static void print_too_old(const char *label, const char *engine, const struct fi
         }
 }
 
+/* A Btrfs has one device number as a mount, and another in each subvolume. */
+static bool are_subvolumes(const struct places *p)
+{
+    return p->mount && p->source_mount && strcmp(p->mount->type, "btrfs") == 0 &&
+           p->mount->major == p->source_mount->major && p->mount->minor == p->source_mount->minor;
+}
+
 static void print_other_fs(const char *label, const struct places *p)
 {
+    if (are_subvolumes(p)) {
+        print(label,
+              "source and destination are in two subvolumes of one Btrfs, which have device numbers of their own, and "
+              "copy_file_range is not tried across them",
+              "Put both into one subvolume, if it has to be this engine.");
+        return;
+    }
     if (p->mount && p->source_mount)
         lines_say(label, "no: %s (%s, %s).", reason_words(REASON_OTHER_FS), p->source_mount->type, p->mount->type);
     else

@@ -230,10 +230,77 @@ by_name_in_path() {
     [ "$value" = first ] || fail "run was the $value"
 }
 
-by_name_keeps_argv0() {
+argv0_is() { # EXPECTED COMMAND...
+    local expected=$1
+    shift
+    "$@" >"$scratch/out"
+    [ "$(tr '\0' ' ' <"$scratch/out")" = "$expected /proc/self/cmdline " ] || fail "argv became $(cat -v "$scratch/out")"
+}
+
+# The program gets its own path where it would look for itself and find the link, and any other name as it is.
+by_name_argv0() {
     link_named cat
-    "$scratch/links/cat" /proc/self/cmdline | tr '\0' ' ' >"$scratch/out"
-    [ "$(cat "$scratch/out")" = "$scratch/links/cat /proc/self/cmdline " ] || fail "argv became $(cat "$scratch/out")"
+    real=$(command -v cat)
+    argv0_is "$real" "$scratch/links/cat" /proc/self/cmdline
+    # shellcheck disable=SC2031
+    argv0_is "$real" env PATH="$scratch/links:$PATH" bash -c 'exec -a cat cat /proc/self/cmdline'
+    # shellcheck disable=SC2016
+    for name in worker -cat "$real" /there/cat dd; do
+        argv0_is "$name" bash -c 'exec -a "$1" "$2" /proc/self/cmdline' bash "$name" "$scratch/links/cat"
+    done
+}
+
+by_name_login_shell() {
+    link_named bash
+    mkdir -p "$scratch/home"
+    echo 'echo a login shell' >"$scratch/home/.bash_profile"
+    # shellcheck disable=SC2016
+    value=$(HOME=$scratch/home bash -c 'exec -a -bash "$1" -c "shopt login_shell" | tail -n 1' bash "$scratch/links/bash")
+    [ "$(echo "$value" | tr -s '\t ' ' ')" = "login_shell on" ] || fail "no login shell: $value"
+}
+
+by_name_venv() {
+    local real
+    real=$(command -v python3) || skip "python3 is not installed"
+    "$real" -m venv --without-pip "$scratch/venv" 2>/dev/null || skip "python3 has no venv"
+    link_named python3
+    # shellcheck disable=SC2031
+    value=$(PATH=$scratch/links:$scratch/venv/bin:$PATH python3 -c 'import sys; print(sys.prefix)')
+    [ "$value" = "$scratch/venv" ] || fail "not in the venv, but in $value"
+}
+
+# The interpreter in a script's first line is called by that name, and the script's own name does not matter.
+by_name_in_a_script() {
+    local script
+    link_named cat
+    for script in script offload true; do
+        printf '#!%s\nthe text\n' "$scratch/links/cat" >"$scratch/bin-$script"
+        mkdir -p "$scratch/scripts"
+        mv "$scratch/bin-$script" "$scratch/scripts/$script"
+        chmod +x "$scratch/scripts/$script"
+        [ "$("$scratch/scripts/$script" | tail -n 1)" = 'the text' ] || fail "$script was not shown by cat"
+    done
+}
+
+# What was executed is the command, whatever its caller says.
+not_by_argv0() {
+    # shellcheck disable=SC2016
+    value=$(bash -c 'exec -a myjob "$1" echo run' bash "$offload") || fail "it ended with $?"
+    [ "$value" = run ] || fail "run was: $value"
+}
+
+# Copies know each other, under any name and of any version.
+by_name_copies() {
+    local place status=0 program=only-copies
+    for place in one other; do
+        apart "$place-copy"
+        mv "$here/offload" "$here/$program"
+    done
+    strip "$here/$program" 2>/dev/null || true
+    env PATH="$scratch/one-copy:$scratch/other-copy" "$(command -v timeout)" 20 "$here/$program" 2>"$scratch/err" ||
+        status=$?
+    [ $status -eq 127 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    [ "$(wc -l <"$scratch/err")" -eq 1 ] || fail "not one line: $(cat "$scratch/err")"
 }
 
 # Two installations whose links both stand in PATH must not call each other for ever.
@@ -323,6 +390,82 @@ joins_patterns() {
     [ "$value" = '*.a\:b:/tmp/\:\\\: x\*\\:y' ] || fail "the patterns became $value"
 }
 
+pattern_becomes() { # PATTERN EXPECTED: in the current directory
+    # shellcheck disable=SC2016
+    value=$("$offload" --exclude "$1" sh -c 'printf "%s" "$OFFLOAD_EXCLUDE"')
+    [ "$value" = "$2" ] || fail "$1 became $value, not $2"
+}
+
+# What is given as the user sees it becomes what the library compares: the names without symbolic links.
+makes_patterns_absolute() {
+    local place odd
+    place=$(readlink -f "$scratch")/names
+    mkdir -p "$place/real/within" "$place/a[b*c"
+    : >"$place/real/file"
+    ln -s real "$place/link"
+    ln -s real/file "$place/file"
+    cd "$place"
+    pattern_becomes '*.bak' '*.bak'
+    pattern_becomes '*/bk/./x' '*/bk/./x'
+    pattern_becomes '/no/such/*' '/no/such/*'
+    pattern_becomes '/*' '/*'
+    pattern_becomes 'bk/*' "$place/bk/*"
+    pattern_becomes './real/*' "$place/real/*"
+    pattern_becomes './/./real/.//.*' "$place/real/.*"
+    pattern_becomes './?' "$place/?"
+    pattern_becomes '[ab]/x' "$place/[ab]/x"
+    pattern_becomes './link/*' "$place/real/*"
+    pattern_becomes "$place/link/with*" "$place/real/with*"
+    pattern_becomes "$place/link/none/x" "$place/real/none/x"
+    pattern_becomes 'link/within/a\*b' "$place/real/within/a\\*b"
+    pattern_becomes ./file "$place/real/file"
+    pattern_becomes './fil?' "$place/fil?"
+    pattern_becomes 'link/a:b*' "$place/real/a\\:b*"
+    odd='a[b*c'
+    cd "$odd"
+    pattern_becomes './\?*' "$place/a\\[b\\*c/\\?*"
+    cd "$place/link"
+    pattern_becomes './*' "$place/real/*"
+}
+
+# The library leaves those copies alone that the pattern names, by whatever path the program goes.
+patterns_match_what_is_named() {
+    local pattern
+    [ -n "${mount-}" ] || skip "XFS cannot be mounted here"
+    mkdir "$mount/real"
+    cd "$mount"
+    ln -s real link
+    make_source source 200000
+    for pattern in './real/*' 'real/copy' "$PWD/link/*" 'link/c?py'; do
+        rm -f log real/copy
+        "$offload" --exclude="$pattern" --log=log dd if=source of=link/copy bs=64k status=none
+        grep -q '"cause": *"excluded"' log || fail "$pattern did not match: $(cat log)"
+    done
+    rm -f log real/copy
+    "$offload" --exclude='./other/*' --log=log dd if=source of=link/copy bs=64k status=none
+    grep -q '"cause": *"none"' log || fail "the other pattern matched: $(cat log)"
+}
+
+# What the manual says of second copies: neither setting hinders a program that clones by itself.
+never_and_own_clones() { # OPTION
+    [ -n "${mount-}" ] || skip "XFS cannot be mounted here"
+    mkdir -p "$mount/never"
+    cd "$mount/never"
+    rm -f ./*
+    make_source source 200000
+    cp source plain
+    [ "$("$extents" source plain | cut -d ' ' -f 1)" -gt 0 ] || skip "this cp does not clone"
+    "$offload" "$1" --log=log cp source copy
+    assert_shared source copy
+    grep -q '"engine": *"program"' log || fail "the record: $(cat log)"
+    "$offload" "$1" cp --reflink=never source second-copy
+    sync second-copy
+    assert_not_shared source second-copy
+    # The witness: without the option the library shares it.
+    "$offload" cp --reflink=never source third
+    assert_shared source third
+}
+
 # What the command sees must be closed too, and nothing of ours in its place.
 closed() { # DESCRIPTOR
     local status how
@@ -334,7 +477,11 @@ closed() { # DESCRIPTOR
     done
 }
 
-plan 79
+if [ "$(id -u)" -eq 0 ]; then
+    mount_xfs >"$scratch/mount.log" 2>&1 || mount=
+fi
+
+plan 91
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
@@ -349,6 +496,13 @@ verdict "--log= with a full name" sets OFFLOAD_REPORT "$scratch/r.json" --log="$
 verdict "--policy" sets OFFLOAD_POLICY never --policy=auto --policy never
 verdict "--buffers" sets OFFLOAD_BUFFERS compare --buffers=compare
 verdict "--include and --exclude" joins_patterns
+verdict "patterns become absolute" makes_patterns_absolute
+verdict "patterns match what they name" patterns_match_what_is_named
+verdict "--policy=never, and programs that clone" never_and_own_clones --policy=never
+verdict "--exclude, and programs that clone" never_and_own_clones '--exclude=*copy'
+verdict "a pattern that leads up" says 125 "no '..'" --exclude '../bk/*' true
+verdict "a pattern that ends by leading up" says 125 "no '..'" --include '/srv/..' true
+verdict "a pattern that ends in a slash" says 125 'ends in a slash' --exclude bk/ true
 verdict "options end at the first word that is none" sets OFFLOAD '' env
 verdict "--engines" sets OFFLOAD_ENGINES clone,kernel --engines clone,kernel
 verdict "--min-size" sets OFFLOAD_MIN_SIZE 4096 --min-size 4096
@@ -405,7 +559,12 @@ verdict "a library that LD_PRELOAD cannot name" in_bad_place
 verdict "a library that is not there" without_library
 verdict "called by the name of another program" by_name
 verdict "called by name, through PATH" by_name_in_path
-verdict "called by name, argv[0] is as called" by_name_keeps_argv0
+verdict "called by name, argv[0] is the program's path" by_name_argv0
+verdict "called by name, a login shell" by_name_login_shell
+verdict "called by name, a venv" by_name_venv
+verdict "called by name, in a script" by_name_in_a_script
+verdict "called by its name, argv[0] being another" not_by_argv0
+verdict "called by name, copies only" by_name_copies
 verdict "called by name, twice in PATH" by_name_twice
 verdict "called by name, of nothing" by_name_nothing
 verdict "called by name, without a library" by_name_without_library

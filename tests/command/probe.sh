@@ -220,6 +220,9 @@ bad_use() {
     complains "Not a directory" source source/a
     complains "symbolic link to nothing" source dangling
     complains "is empty" source ""
+    complains "ends in a slash, and is no directory" source no-such-directory/
+    complains "ends in a slash, and is no directory" source source/
+    complains "ends in a slash, and is no directory" source dangling/
     mkdir sub/source
     complains "is a directory" source sub
 }
@@ -422,7 +425,17 @@ subvolumes() {
     btrfs -q subvolume create one
     btrfs -q subvolume create two
     aged_source one/source
-    judges yes one/source two/copy "$by_clone"
+    judges yes one/source two/copy "kernel no: source and destination are in two subvolumes of one Btrfs" "$by_clone"
+    grep -qF "different file systems" "$scratch/said" && fail "it is one file system: $(cat "$scratch/said")"
+    # Mounted each at a place of its own, they are of one Btrfs all the same.
+    local device
+    device=$(findmnt -n -o SOURCE --target . | sed 's/\[.*//')
+    mkdir -p "$scratch/two"
+    mount -o subvol=/subvolumes/two "$device" "$scratch/two"
+    mounts=("$scratch/two")
+    trap 'unmount_all 2>/dev/null' EXIT
+    asked 0 one/source "$scratch/two/another"
+    says "kernel no: source and destination are in two subvolumes of one Btrfs" "$by_clone"
 }
 
 refuses_always() {
@@ -479,7 +492,8 @@ two_btrfs() {
     mkdir -p "$scratch/second"
     mount -o loop "$scratch/second.image" "$scratch/second"
     mounts+=("$scratch/second")
-    judges no "$first/source" "$scratch/second/copy" "different file systems"
+    judges no "$first/source" "$scratch/second/copy" "clone no: source and destination are on different file systems" \
+        "different file systems (btrfs, btrfs)"
 }
 
 on_overlay() { # MOUNT-FUNCTION

@@ -196,6 +196,36 @@ END
     fi
 }
 
+# While a shell has the terminal the line can neither be drawn nor taken away; it goes when the shell has ended, at
+# once if the command has too.
+given_back() { # ends|goes_on
+    cat >steps <<'END'
+progress /there/disk.copy 1000000000 300000000 null
+wait_for go.1
+env -u BASH_ENV PS1='inner> ' bash --norc --noprofile -i
+[ "$1" = ends ] || wait_for go.3
+END
+    cat >copier <<'END'
+wait_for go.2
+copy /there/disk.copy 1000000000
+touch copied
+END
+    rm -f copied
+    terminal 70 10 "'$offload' --progress -v bash -c '. ./copier & . ./steps' steps $1; wait_for go.4; seq 1 15; sleep 60"
+    until_true last_row_is '^disk\.copy'
+    touch go.1
+    until_true shows '^inner>'
+    touch go.2
+    until_true [ -e copied ]
+    until_true shows '1000000000 bytes by clone'
+    keys 'exit' Enter
+    until_true last_row_is '^$'
+    touch go.3 go.4
+    # The whole screen scrolls again.
+    until_true row_is 9 15
+    [ "$(row 1)" = 7 ] || fail "the screen: $(screen)"
+}
+
 under_script() {
     cat >steps <<'END'
 progress /there/disk.copy 1000000000 300000000 null
@@ -378,12 +408,14 @@ if [ "$(id -u)" -eq 0 ]; then
     mount_xfs 2G || mount=
 fi
 
-plan 15
+plan 17
 verdict "progress in the last row" draws
 verdict "progress below a full screen, and of two copies" draws_at_the_end_of_the_screen
 verdict "progress is cut to the terminal's width" cuts
 verdict "progress forgets a process that was killed" forgets_the_dead
 verdict "no progress where there is no terminal" silent_elsewhere
+verdict "progress goes when a shell gives the terminal back" given_back goes_on
+verdict "progress goes with a command whose shell had the terminal" given_back ends
 verdict "progress under script" under_script
 verdict "progress leaves full screens alone" leaves_full_screens_alone
 verdict "progress of a real copy" really
