@@ -17,7 +17,7 @@
 static const struct {
     ElfW(Nhdr) header;
     char name[8];
-} mark __attribute__((section(".note.offload"), used, aligned(4))) = {{8, 0, 1}, "offload"};
+} mark __attribute__((section(".note.offload"), used, aligned(4))) = {{sizeof mark.name, 0, 1}, "offload"};
 
 /* Notes are short: what is longer than this has no mark. */
 #define NOTES_MAX 4096
