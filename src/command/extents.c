@@ -7,7 +7,6 @@
 #include <linux/fs.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,9 +22,9 @@ struct pair {
     const char *source, *destination;
 };
 
-struct map {
+union map {
     struct fiemap head;
-    struct fiemap_extent extents[AT_ONCE];
+    char room[sizeof(struct fiemap) + AT_ONCE * sizeof(struct fiemap_extent)];
 };
 
 /* Only a regular file: to open another can do something. */
@@ -37,24 +36,21 @@ static int open_file(const char *name)
     return open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-static bool read_map(int fd, uint64_t from, uint64_t n, struct map *map)
+static bool read_map(int fd, uint64_t from, uint64_t n, union map *map)
 {
-    memset(map, 0, sizeof *map);
-    map->head.fm_start = from;
-    map->head.fm_length = n;
-    map->head.fm_extent_count = AT_ONCE;
+    map->head = (struct fiemap){.fm_start = from, .fm_length = n, .fm_extent_count = AT_ONCE};
     return ioctl(fd, FS_IOC_FIEMAP, &map->head) == 0;
 }
 
 /* Whether the source keeps its bytes of that part in the same place of the disk. */
 static enum extents compare_part(int source, const struct fiemap_extent *part)
 {
-    struct map map;
+    union map map;
     uint64_t covered = part->fe_logical;
     if (!read_map(source, part->fe_logical, part->fe_length, &map))
         return EXTENTS_UNKNOWN;
     for (unsigned i = 0; i < map.head.fm_mapped_extents; i++) {
-        const struct fiemap_extent *e = &map.extents[i];
+        const struct fiemap_extent *e = &map.head.fm_extents[i];
         if (e->fe_logical > covered || e->fe_physical - e->fe_logical != part->fe_physical - part->fe_logical)
             return EXTENTS_APART;
         covered = e->fe_logical + e->fe_length;
@@ -73,13 +69,13 @@ static enum extents compare_extent(int source, const struct fiemap_extent *exten
 
 static enum extents compare(int source, int destination)
 {
-    struct map map;
+    union map map;
     uint64_t next = 0;
     for (unsigned calls = 0; calls < CALLS_MAX; calls++) {
         if (!read_map(destination, next, FIEMAP_MAX_OFFSET - next, &map))
             return EXTENTS_UNKNOWN;
         for (unsigned i = 0; i < map.head.fm_mapped_extents; i++) {
-            const struct fiemap_extent *extent = &map.extents[i];
+            const struct fiemap_extent *extent = &map.head.fm_extents[i];
             enum extents found = compare_extent(source, extent);
             if (found != EXTENTS_SHARED)
                 return found;

@@ -531,8 +531,8 @@ output_is_replaced() {
 }
 
 # The command's own output goes to the same file.
+# shellcheck disable=SC2094 # that is what is tried
 output_is_shared() {
-    local status
     "$offload" -v --report -o "$scratch/both" sh -c 'echo first; dd if=source of=copy bs=64k status=none; echo second' \
         >"$scratch/both"
     [ "$(sed -n '1p;2s/.*bytes by clone.*/line/p;3p;4s/ .*//p' "$scratch/both")" = $'first\nline\nsecond\noffload:' ] ||
