@@ -220,6 +220,16 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
     return unseen_uses(c);
 }
 
+/* Starts it, unless another thread's write may be in the middle of the file. */
+static enum reason start_alone(struct session *s, const struct candidate *c)
+{
+    session_start(s, c);
+    if (!underway_any())
+        return REASON_NONE;
+    session_settle(s, REASON_BUSY);
+    return REASON_BUSY;
+}
+
 /*
  * Starts the session in its place of the table if nothing is against it. What is refused is proven a copy all the
  * same, once, if the report is to tell of it.
@@ -235,7 +245,7 @@ static enum reason start_in(struct session *s, const struct candidate *c)
         why = proof == REASON_NONE ? may_serve(s, c) : proof;
     s->tally.reason = why;
     if (why == REASON_NONE)
-        session_start(s, c);
+        why = start_alone(s, c);
     else
         session_drop_proof(s);
     if (!report_wanted())
@@ -344,7 +354,7 @@ static bool write_first(int fd, const void *buffer, size_t n, const struct read_
     return served;
 }
 
-bool copy_write_recognised(int fd, const void *buffer, size_t n)
+bool copy_write(int fd, const void *buffer, size_t n)
 {
     bool running = false;
     if (n == 0 || n > LONGEST_CALL || switched_off())

@@ -11,6 +11,7 @@
 #include "recogniser.h"
 #include "session.h"
 #include "table.h"
+#include "underway.h"
 #include "unseen.h"
 
 #include <fcntl.h>
@@ -19,7 +20,6 @@
 #include <sys/types.h>
 
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
-bool copy_write_recognised(int fd, const void *buffer, size_t n);
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
@@ -46,21 +46,24 @@ static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
     return n;
 }
 
+/* Whether copy_write() is to be asked at all. */
+static inline bool copy_may_serve(int fd, const void *buffer)
+{
+    return copy_watching() || (recogniser_noted(buffer) && !recogniser_is_irregular(fd));
+}
+
 /*
  * Asks whether the n bytes that a write(2) is about to put at the descriptor's offset are there already. True: they
  * are, the offset has moved, write(2) must not be called and would have returned n.
  */
-static inline bool copy_write(int fd, const void *buffer, size_t n)
-{
-    return (copy_watching() || (recogniser_noted(buffer) && !recogniser_is_irregular(fd))) &&
-           copy_write_recognised(fd, buffer, n);
-}
+bool copy_write(int fd, const void *buffer, size_t n);
 
-/* Tells that the program's own write to `fd` gave n bytes, or failed. Returns n. */
-static inline ssize_t copy_wrote(int fd, ssize_t n)
+/* Tells that the program's own write to `fd` gave n bytes, or failed. `counted`: copy_writing()'s word. Returns n. */
+static inline ssize_t copy_wrote(int fd, ssize_t n, bool counted)
 {
     if (n > 0 && copy_watching())
         copy_count_written(fd, (size_t)n);
+    underway_end(counted);
     return n;
 }
 
@@ -93,6 +96,14 @@ static inline void copy_settle(int fd)
 {
     if (copy_running())
         copy_settle_file_of(fd, true);
+}
+
+/* As copy_settle(), for a write to `fd` that will now be made. What it returns is for copy_wrote(). */
+static inline bool copy_writing(int fd)
+{
+    bool counted = underway_begin(fd);
+    copy_settle(fd);
+    return counted;
 }
 
 /* As copy_look(), for the file that a path leads to, with openat(2)'s directory and fstatat(2)'s flags. */

@@ -64,7 +64,7 @@ struct session {
 unsigned session_kernel(void);
 
 /* How many sessions of the process are running: a hint, to be read without a lock. */
-extern unsigned sessions_running;
+extern unsigned sessions_running __attribute__((visibility("hidden")));
 
 /* A write, or a copy asked of the kernel, that could begin a session. */
 struct candidate {

@@ -17,7 +17,7 @@
 #define TABLE_SIZE 1024
 
 /* How many places of the table are taken: a hint, to be read without a lock. */
-extern unsigned table_taken;
+extern unsigned table_taken __attribute__((visibility("hidden")));
 
 /*
  * To be called before anything else here, by every call of the program that needs the table; false if there is none

@@ -16,11 +16,13 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
-    cancellation_point();
-    if (copy_write(fd, buf, n))
-        return (ssize_t)n;
-    copy_settle(fd);
-    return copy_wrote(fd, original_write(fd, buf, n));
+    if (copy_may_serve(fd, buf)) {
+        cancellation_point();
+        if (copy_write(fd, buf, n))
+            return (ssize_t)n;
+    }
+    bool counted = copy_writing(fd);
+    return copy_wrote(fd, original_write(fd, buf, n), counted);
 }
 
 /* Programs ask for the offset all through a copy (dd, Python, ddrescue); it is always exact. The end may not be. */

@@ -17,6 +17,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     (void)argc;
     (void)argv;
     originals_resolve();
+    underway_start();
     settings_read(environment, getauxval(AT_SECURE) != 0);
     report_open();
 }

@@ -77,8 +77,8 @@ EXPORT int fclose(FILE *stream)
 /* These write to a descriptor inside libc. */
 EXPORT int vdprintf(int fd, const char *format, va_list values)
 {
-    copy_settle(fd);
-    return (int)copy_wrote(fd, original_vdprintf(fd, format, values));
+    bool counted = copy_writing(fd);
+    return (int)copy_wrote(fd, original_vdprintf(fd, format, values), counted);
 }
 
 EXPORT int dprintf(int fd, const char *format, ...)
@@ -93,8 +93,8 @@ EXPORT int dprintf(int fd, const char *format, ...)
 int __vdprintf_chk(int fd, int flag, const char *format, va_list values);
 EXPORT int __vdprintf_chk(int fd, int flag, const char *format, va_list values)
 {
-    copy_settle(fd);
-    return (int)copy_wrote(fd, original___vdprintf_chk(fd, flag, format, values));
+    bool counted = copy_writing(fd);
+    return (int)copy_wrote(fd, original___vdprintf_chk(fd, flag, format, values), counted);
 }
 
 int __dprintf_chk(int fd, int flag, const char *format, ...);

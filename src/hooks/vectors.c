@@ -16,8 +16,8 @@ EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
 
 EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
 {
-    copy_settle(fd);
-    return copy_wrote(fd, original_pwrite(fd, buf, n, to));
+    bool counted = copy_writing(fd);
+    return copy_wrote(fd, original_pwrite(fd, buf, n, to), counted);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *v, int count)
@@ -28,8 +28,8 @@ EXPORT ssize_t readv(int fd, const struct iovec *v, int count)
 
 EXPORT ssize_t writev(int fd, const struct iovec *v, int count)
 {
-    copy_settle(fd);
-    return copy_wrote(fd, original_writev(fd, v, count));
+    bool counted = copy_writing(fd);
+    return copy_wrote(fd, original_writev(fd, v, count), counted);
 }
 
 EXPORT ssize_t preadv(int fd, const struct iovec *v, int count, off_t from)
@@ -40,8 +40,8 @@ EXPORT ssize_t preadv(int fd, const struct iovec *v, int count, off_t from)
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *v, int count, off_t to)
 {
-    copy_settle(fd);
-    return copy_wrote(fd, original_pwritev(fd, v, count, to));
+    bool counted = copy_writing(fd);
+    return copy_wrote(fd, original_pwritev(fd, v, count, to), counted);
 }
 
 EXPORT ssize_t preadv2(int fd, const struct iovec *v, int count, off_t from, int flags)
@@ -52,8 +52,8 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *v, int count, off_t from, int
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int flags)
 {
-    copy_settle(fd);
-    return copy_wrote(fd, original_pwritev2(fd, v, count, to, flags));
+    bool counted = copy_writing(fd);
+    return copy_wrote(fd, original_pwritev2(fd, v, count, to, flags), counted);
 }
 
 EXPORT int aio_read(struct aiocb *request)

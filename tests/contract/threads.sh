@@ -1,0 +1,24 @@
+#!/bin/bash
+# Threads that write to one file at once: a session that begins while another thread is in the middle of a write must not
+# run over it.
+. "$(dirname "$0")/../fixture.sh"
+need_root
+
+program=$build/tests/tools/threads
+
+no_record_is_lost() {
+    local turn
+    for turn in $(seq 30); do
+        run_preloaded "$program" letters copy 200 || fail "in turn $turn"
+    done
+}
+
+on_filesystem() {
+    head -c 104857600 /dev/zero | tr '\0' A >letters
+    sync letters
+    verdict "no record is lost, on $fs" no_record_is_lost
+}
+
+[ -x "$program" ] || skip_all "$program has not been built: run make check"
+plan 2
+on_each "xfs btrfs" 1 on_filesystem
