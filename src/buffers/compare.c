@@ -15,13 +15,15 @@
 #endif
 
 #define PAGE ((uintptr_t)4096)
+/* Bytes: on the stack of a signal handler, which may have two kilobytes. */
+#define FIRST_LOOK 256
 
 /*
  * Whether the bytes can be read without a signal: write(2) gives EFAULT for a buffer that is gone, and so must we.
  * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where this
  * is EINVAL, each page is read by process_vm_readv(2), which fails likewise.
  */
-static bool readable(const char *bytes, size_t n)
+bool compare_readable(const void *bytes, size_t n)
 {
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
@@ -36,6 +38,15 @@ static bool readable(const char *bytes, size_t n)
             return false;
     }
     return true;
+}
+
+bool compare_begins(const void *buffer, size_t n, int source, off_t from)
+{
+    char there[FIRST_LOOK];
+    if (n > sizeof there)
+        n = sizeof there;
+    return compare_readable(buffer, n) && KERNEL(SYS_pread64, source, there, n, from) == (long)n &&
+           memcmp(buffer, there, n) == 0;
 }
 
 /* How many bytes from there on are held. */
@@ -62,7 +73,7 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
             hold(scratch, source, from, ahead || n > COMPARE_SCRATCH ? COMPARE_SCRATCH : n);
         size_t held = held_from(scratch, from);
         size_t part = n < held ? n : held;
-        if (!readable(bytes, part ? part : 1))
+        if (!compare_readable(bytes, part ? part : 1))
             return REASON_BUFFER_GONE;
         if (!part || memcmp(bytes, scratch->bytes + (from - scratch->from), part) != 0)
             return REASON_CHANGED_BYTES;

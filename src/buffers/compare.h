@@ -4,6 +4,7 @@
 
 #include "../core/reasons.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -24,6 +25,16 @@ static inline void compare_forget(struct compare_scratch *scratch)
 {
     scratch->held = 0;
 }
+
+/*
+ * Whether n bytes of the program's memory can be read without a signal. Safe in a signal handler.
+ */
+bool compare_readable(const void *bytes, size_t n);
+
+/*
+ * Whether the first bytes at `buffer`, up to a few hundred of n, are those at `from` in the source: worth a closer look.
+ */
+bool compare_begins(const void *buffer, size_t n, int source, off_t from);
 
 /*
  * Compares the n bytes at `buffer`, memory of the program that may be unreadable, with those at `from` in the source,

@@ -7,6 +7,7 @@
 #include "syscalls.h"
 #include "unseen.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -143,15 +144,23 @@ static enum reason files_fit(struct candidate *c)
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
-    return owned_holds(c->destination) ? REASON_NONE : REASON_SHARED;
+    c->exact = owned_holds(c->destination) ? REASON_NONE : REASON_SHARED;
+    return REASON_NONE;
 }
 
-/* Where the bytes stand in both files. `note`: how they were read, or NULL if the kernel is to copy from c->from. */
+/* Where the write goes. -1: there is no such place. */
+static off_t place_of_write(const struct candidate *c)
+{
+    bool own_offset = c->write && c->write->at >= 0;
+    return own_offset ? c->write->at : KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR);
+}
+
+/* Where the bytes stand in both files. `note`: how they were read, or NULL if c->from is known. */
 static enum reason places_fit(struct candidate *c, const struct read_note *note)
 {
     if (note)
-        c->from = recogniser_source_offset(note, c->buffer);
-    c->to = KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR);
+        c->from = recogniser_source_offset(note, c->write->pieces->iov_base);
+    c->to = place_of_write(c);
     if (c->from < 0 || c->to < 0 || c->source_state.size - c->from < settings.min_size)
         return REASON_TOO_SMALL;
     return REASON_NONE;
@@ -213,11 +222,16 @@ static enum reason may_start(struct session *s, const struct candidate *c)
 }
 
 /* What is against a candidate whose bytes are proven: other uses of the destination, and the user's wish. */
-static enum reason may_serve(const struct session *s, const struct candidate *c)
+static enum reason may_serve(struct session *s, const struct candidate *c)
 {
     if (patterns_wanted() && (!s->names || !patterns_allow(report_source(s), report_destination(s))))
         return REASON_EXCLUDED;
-    return unseen_uses(c);
+    enum reason why = unseen_uses(c);
+    /* What stdio writes, it writes where nothing runs ahead. */
+    if (why != REASON_STREAMED || !session_can_be_exact(s, c))
+        return why;
+    s->exact = why;
+    return REASON_NONE;
 }
 
 /*
@@ -269,8 +283,8 @@ static struct session *begin(struct candidate *c, enum reason *why)
 /* The candidate came to nothing. Is its pair to be asked about less often from now on, or never again? */
 static void refuse(const struct candidate *c, enum reason why)
 {
-    bool for_good = why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_SHARED ||
-                    why == REASON_EXCLUDED || why == REASON_POLICY;
+    bool for_good =
+        why == REASON_NOT_REGULAR || why == REASON_SAME_FILE || why == REASON_EXCLUDED || why == REASON_POLICY;
     bool only_not_yet = why == REASON_YOUNG;
     PROBE_REFUSE(c->destination, reason_name(why));
     if (!only_not_yet)
@@ -284,10 +298,10 @@ static void refuse(const struct candidate *c, enum reason why)
 static bool fits(struct candidate *c, const struct read_note *note)
 {
     enum reason files = files_fit(c);
-    bool two_files = files == REASON_NONE || files == REASON_SHARED;
-    enum reason places = two_files ? places_fit(c, note) : files;
-    c->refused = files == REASON_NONE ? places : files;
-    bool goes_on = c->refused == REASON_NONE || (two_files && report_wanted() && c->from >= 0 && c->to >= 0);
+    c->refused = files == REASON_NONE ? places_fit(c, note) : files;
+    /* A record is made of a proven copy, and small files are read for that: not those that a kernel makes up (proc). */
+    bool goes_on = c->refused == REASON_NONE || (files == REASON_NONE && report_wanted() && c->from >= 0 &&
+                                                 c->to >= 0 && c->source_state.device == c->destination_state.device);
     if (!goes_on)
         refuse(c, c->refused);
     return goes_on;
@@ -313,13 +327,13 @@ static void leave_session(struct session *s)
 }
 
 /* A running session takes the write. */
-static bool write_running(int fd, const void *buffer, size_t n, bool *running)
+static bool write_running(int fd, const struct program_write *w, bool *running)
 {
     uint64_t blocked;
     if (!table_enter_running(&blocked))
         return false;
     struct session *s = running_session(fd);
-    bool served = s && session_write(s, buffer, n);
+    bool served = s && session_write(s, w);
     *running = s != NULL;
     if (s)
         leave_session(s);
@@ -327,32 +341,94 @@ static bool write_running(int fd, const void *buffer, size_t n, bool *running)
     return served;
 }
 
-/* The write may be the first of a copy, of bytes that were read as the note says. */
-static bool write_first(int fd, const void *buffer, size_t n, const struct read_note *note)
+/* The write may be the first of a copy, whose bytes were read as the note says, or (NULL) from c->from on. */
+static bool write_first(struct candidate *c, const struct read_note *note)
 {
     uint64_t blocked;
-    struct candidate c = {.source = note->fd, .destination = fd, .buffer = buffer, .n = n};
-    if (!fits(&c, note) || !table_enter(&blocked))
+    if (!fits(c, note) || !table_enter(&blocked))
         return false;
-    struct session *s = new_session(&c);
-    bool served = s && session_write(s, buffer, n);
+    struct session *s = new_session(c);
+    bool served = s && session_write(s, c->write);
     if (s && !served)
-        refuse(&c, s->tally.reason);
+        refuse(c, s->tally.reason);
     if (s)
         leave_session(s);
     table_leave(blocked);
     return served;
 }
 
-bool copy_write_recognised(int fd, const void *buffer, size_t n)
+/* Are the write's first bytes those of this source at the same place, or where it was read last? Sets c->from. */
+static bool stand_in(struct candidate *c, const struct file_state *source)
+{
+    const struct iovec *first = c->write->pieces;
+    off_t read_to = KERNEL(SYS_lseek, c->source, 0, SEEK_CUR);
+    const off_t places[] = {c->to, read_to - (off_t)c->n};
+    for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
+        c->from = places[i];
+        if (c->from >= 0 && c->from + (off_t)c->n <= source->size &&
+            compare_begins(first->iov_base, first->iov_len, c->source, c->from))
+            return true;
+    }
+    return false;
+}
+
+/* The bytes were read to another place than they are written from, or by a call that leaves no note. */
+static bool guess_source(struct candidate *c)
+{
+    struct file_state source, destination;
+    if (!look(c->destination, &destination))
+        return false;
+    c->to = place_of_write(c);
+    for (unsigned i = 0; i < SOURCES; i++) {
+        c->source = __atomic_load_n(&recogniser_sources[i], __ATOMIC_RELAXED) - 1;
+        if (c->source < 0 || c->source == c->destination || !look(c->source, &source))
+            continue;
+        /* A file that the kernel makes up (proc, tracefs) may lose what is read once more; none has such a size. */
+        if (source.size >= settings.min_size && source.device == destination.device && stand_in(c, &source))
+            return true;
+    }
+    return false;
+}
+
+static bool write_guessed(int fd, const struct program_write *w)
+{
+    struct candidate c = {.destination = fd, .write = w, .n = w->n};
+    bool served = guess_source(&c) && write_first(&c, NULL);
+    if (!served)
+        recogniser_guessed_wrong(fd);
+    return served;
+}
+
+bool copy_write_recognised(int fd, const struct program_write *w)
 {
     bool running = false;
-    if (n == 0 || n > LONGEST_CALL || switched_off())
+    if (w->n == 0 || w->n > LONGEST_CALL || switched_off())
         return false;
-    if (copy_running() && write_running(fd, buffer, n, &running))
+    if (copy_running() && write_running(fd, w, &running))
         return true;
-    const struct read_note *note = running ? NULL : recogniser_match(buffer);
-    return note && recogniser_worth(note->fd, fd) && write_first(fd, buffer, n, note);
+    if (running)
+        return false;
+    const struct read_note *note = recogniser_match(w->pieces->iov_base);
+    if (!note)
+        return recogniser_may_guess(fd, w->n) && write_guessed(fd, w);
+    struct candidate c = {.source = note->fd, .destination = fd, .write = w, .n = w->n};
+    return recogniser_worth(note->fd, fd) && write_first(&c, note);
+}
+
+bool copy_write_of_pieces(int fd, const struct iovec *pieces, int count, off_t at)
+{
+    struct program_write w = {.pieces = pieces, .count = count, .at = at};
+    if (count <= 0 || count > IOV_MAX || settings.filtered || !compare_readable(pieces, (size_t)count * sizeof *pieces))
+        return false;
+    /* libstdc++ writes an empty piece before the bytes. */
+    for (; w.count > 1 && w.pieces->iov_len == 0; w.count--)
+        w.pieces++;
+    for (int i = 0; i < w.count; i++) {
+        if (w.pieces[i].iov_len > LONGEST_CALL - w.n)
+            return false;
+        w.n += w.pieces[i].iov_len;
+    }
+    return copy_write_recognised(fd, &w);
 }
 
 /* An offset of the program's, which may lie in memory that is not there: sendfile(2) gives EFAULT then. */
@@ -404,7 +480,7 @@ static struct session *session_between(struct candidate *c)
 size_t copy_between(int out, int in, off_t *from, size_t n)
 {
     uint64_t blocked;
-    struct candidate c = {.source = in, .destination = out};
+    struct candidate c = {.source = in, .destination = out, .n = n};
     if (n == 0 || switched_off() || !may_be_copied(out, in) || !table_enter(&blocked))
         return 0;
     if (!from)

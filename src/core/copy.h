@@ -19,7 +19,8 @@
 #include <sys/types.h>
 
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
-bool copy_write_recognised(int fd, const void *buffer, size_t n);
+bool copy_write_recognised(int fd, const struct program_write *write);
+bool copy_write_of_pieces(int fd, const struct iovec *pieces, int count, off_t at);
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
@@ -46,14 +47,36 @@ static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
     return n;
 }
 
+/* Tells that a read of `fd` by another call, into wherever, gave n bytes, or failed. Returns n. */
+static inline ssize_t copy_read_from(int fd, ssize_t n)
+{
+    if (n > 0)
+        recogniser_note_source(fd);
+    return n;
+}
+
 /*
- * Asks whether the n bytes that a write(2) is about to put at the descriptor's offset are there already. True: they
- * are, the offset has moved, write(2) must not be called and would have returned n.
+ * Asks whether the n bytes that a write is about to put at `at`, or, if that is -1, at the descriptor's offset, are
+ * there already. True: they are, the offset has moved, the write must not be made and would have returned n.
  */
+static inline bool copy_write_at(int fd, const void *buffer, size_t n, off_t at)
+{
+    if (!copy_watching() && !(recogniser_noted(buffer) && !recogniser_is_irregular(fd)) && !recogniser_may_guess(fd, n))
+        return false;
+    struct iovec piece = {(void *)buffer, n};
+    struct program_write write = {&piece, 1, n, at};
+    return copy_write_recognised(fd, &write);
+}
+
 static inline bool copy_write(int fd, const void *buffer, size_t n)
 {
-    return (copy_watching() || (recogniser_noted(buffer) && !recogniser_is_irregular(fd))) &&
-           copy_write_recognised(fd, buffer, n);
+    return copy_write_at(fd, buffer, n, -1);
+}
+
+/* Likewise for writev(2) and pwritev(2). */
+static inline bool copy_writev(int fd, const struct iovec *pieces, int count, off_t at)
+{
+    return (copy_watching() || recogniser_may_guess(fd, GUESS_LEAST)) && copy_write_of_pieces(fd, pieces, count, at);
 }
 
 /* Tells that the program's own write to `fd` gave n bytes, or failed. Returns n. */

@@ -10,6 +10,10 @@ __thread struct read_notes read_notes;
 uint8_t recogniser_ages[AGES];
 uint8_t recogniser_irregular[KINDS_KNOWN];
 
+int recogniser_sources[SOURCES];
+int recogniser_last_source;
+struct guesses recogniser_guesses[GUESSES];
+
 struct refusal {
     int in, out;
     uint8_t in_age, out_age;
@@ -24,6 +28,29 @@ void recogniser_found_irregular(int fd)
 {
     if ((unsigned)fd < KINDS_KNOWN)
         __atomic_store_n(&recogniser_irregular[fd], 1, __ATOMIC_RELAXED);
+}
+
+void recogniser_add_source(int fd)
+{
+    static unsigned next;
+    if (recogniser_is_irregular(fd))
+        return;
+    __atomic_store_n(&recogniser_last_source, fd + 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < SOURCES; i++)
+        if (__atomic_load_n(&recogniser_sources[i], __ATOMIC_RELAXED) == fd + 1)
+            return;
+    unsigned place = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % SOURCES;
+    __atomic_store_n(&recogniser_sources[place], fd + 1, __ATOMIC_RELAXED);
+}
+
+void recogniser_guessed_wrong(int fd)
+{
+    struct guesses *guesses = &recogniser_guesses[(unsigned)fd % GUESSES];
+    uint16_t delay = guesses->age == recogniser_age(fd) ? guesses->delay : 0;
+    delay = delay == 0 ? 1 : delay < UINT16_MAX / 2 ? (uint16_t)(delay * 2) : delay;
+    *guesses = (struct guesses){recogniser_age(fd), delay, delay};
+    /* What was read before has been looked at: a file is not to be read, and its time of access moved, much later. */
+    __atomic_store_n(&recogniser_last_source, 0, __ATOMIC_RELAXED);
 }
 
 static struct refusal *slot(int in, int out)

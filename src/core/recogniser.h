@@ -38,11 +38,30 @@ static inline bool recogniser_is_irregular(int fd)
     return (unsigned)fd < KINDS_KNOWN && __atomic_load_n(&recogniser_irregular[fd], __ATOMIC_RELAXED);
 }
 
+/*
+ * The descriptors that the process read from lately, by any call and in any thread: where the bytes of a write may be from
+ * that were read to another place than they are written from. Each is a descriptor + 1, or 0. Any number may have been
+ * closed since.
+ */
+#define SOURCES 4
+extern int recogniser_sources[SOURCES];
+extern int recogniser_last_source;
+
+void recogniser_add_source(int fd);
+
+/* Tells of a read by any call. Any thread, signal safe. */
+static inline void recogniser_note_source(int fd)
+{
+    if (__atomic_load_n(&recogniser_last_source, __ATOMIC_RELAXED) != fd + 1)
+        recogniser_add_source(fd);
+}
+
 /* Leaves a note of a read(2) that gave n > 0 bytes. */
 static inline void recogniser_note(int fd, const void *buffer, size_t n)
 {
     if (recogniser_is_irregular(fd))
         return;
+    recogniser_note_source(fd);
     read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd};
 }
 
@@ -86,6 +105,22 @@ bool recogniser_gave_up(int in, int out);
 /* The pair was looked at and is no copy (`for_good`: and cannot become one while the descriptors stay). */
 void recogniser_refused(int in, int out, bool for_good);
 
+/*
+ * A write whose bytes were read to another place, or by another call, is a guess: its bytes are looked for in the files
+ * read lately. A descriptor for which that came to nothing is guessed about ever more rarely. Small writes are not worth
+ * it. Locks nothing: a count lost between two threads costs a look, or saves one.
+ */
+#define GUESS_LEAST ((size_t)4096)
+#define GUESSES 256
+struct guesses {
+    uint8_t age;
+    uint16_t wait, delay;
+};
+extern struct guesses recogniser_guesses[GUESSES];
+
+/* The descriptor's guess came to nothing. The next one waits for a further read as well. */
+void recogniser_guessed_wrong(int fd);
+
 /* The descriptor was found to be no regular file. Any thread, signal safe. */
 void recogniser_found_irregular(int fd);
 
@@ -99,6 +134,18 @@ extern uint8_t recogniser_ages[AGES];
 static inline uint8_t recogniser_age(int fd)
 {
     return __atomic_load_n(&recogniser_ages[(unsigned)fd % AGES], __ATOMIC_RELAXED);
+}
+
+/* Whether to guess where n bytes for this descriptor are from. Counts the question. */
+static inline bool recogniser_may_guess(int fd, size_t n)
+{
+    struct guesses *guesses = &recogniser_guesses[(unsigned)fd % GUESSES];
+    if (n < GUESS_LEAST || !__atomic_load_n(&recogniser_last_source, __ATOMIC_RELAXED) || recogniser_is_irregular(fd))
+        return false;
+    if (guesses->wait == 0 || guesses->age != recogniser_age(fd))
+        return true;
+    guesses->wait--;
+    return false;
 }
 
 /*

@@ -25,6 +25,8 @@
 #define FIRST_HOLD ((uint64_t)256 << 10)
 /* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
 #define DIRECT_BLOCK 4096
+/* Bytes of a write from which on a clone of its own is faster. */
+#define EXACT_LEAST ((size_t)64 << 10)
 
 unsigned sessions_running;
 
@@ -67,8 +69,7 @@ static enum reason destination_fits(const struct candidate *c, struct session *s
     if (flags & O_APPEND)
         return REASON_APPENDS;
     s->direct = flags & O_DIRECT;
-    if (c->destination_state.size != c->to)
-        return REASON_OVERWRITES;
+    s->exact = c->exact == REASON_NONE && c->destination_state.size != c->to ? REASON_OVERWRITES : c->exact;
     return REASON_NONE;
 }
 
@@ -104,8 +105,13 @@ void session_identify(struct session *s, const struct candidate *c)
         .destination = c->destination,
         .source_device = c->source_state.device,
         .destination_device = c->destination_state.device,
-        .compares = c->buffer != NULL,
+        .compares = c->write != NULL,
     };
+}
+
+bool session_can_be_exact(const struct session *s, const struct candidate *c)
+{
+    return s->engine->freezes_source && c->n >= EXACT_LEAST;
 }
 
 enum reason session_fits(struct session *s, const struct candidate *c)
@@ -120,6 +126,8 @@ enum reason session_fits(struct session *s, const struct candidate *c)
         why = alignment_fits(c, s);
     if (why != REASON_NONE)
         return why;
+    if (s->exact != REASON_NONE && !session_can_be_exact(s, c))
+        return s->exact;
     s->fine_stamps = guard_fine_stamps(s->pair.kernel, s->pair.source_fs) &&
                      guard_fine_stamps(s->pair.kernel, s->pair.destination_fs);
     return guard_would_show(&s->source, s->fine_stamps) ? REASON_NONE : REASON_YOUNG;
@@ -143,15 +151,28 @@ void session_drop_proof(struct session *s)
     s->scratch = (struct compare_scratch){0};
 }
 
+/* Do the pieces hold, up to `most` bytes, what stands in the source from there on? */
+static enum reason compare_pieces(const struct program_write *w, size_t most, int source, off_t from,
+                                  struct compare_scratch *scratch)
+{
+    enum reason why = REASON_NONE;
+    for (int i = 0; i < w->count && most && why == REASON_NONE; i++) {
+        size_t n = w->pieces[i].iov_len < most ? w->pieces[i].iov_len : most;
+        why = compare_buffer(w->pieces[i].iov_base, n, source, from, scratch);
+        from += (off_t)n;
+        most -= n;
+    }
+    return why;
+}
+
 enum reason session_prove(struct session *s, const struct candidate *c)
 {
-    if (!c->buffer)
+    if (!c->write)
         return REASON_NONE;
     if (!take_scratch(s))
         return REASON_NO_MEMORY;
     /* Enough to recognise a copy by; session_write() compares every byte. */
-    size_t n = c->n < COMPARE_SCRATCH ? c->n : COMPARE_SCRATCH;
-    enum reason why = compare_buffer(c->buffer, n, c->source, c->from, &s->scratch);
+    enum reason why = compare_pieces(c->write, COMPARE_SCRATCH, c->source, c->from, &s->scratch);
     if (why != REASON_NONE)
         session_drop_proof(s);
     return why;
@@ -175,7 +196,7 @@ static off_t window_end(const struct session *s, off_t goal)
 {
     off_t granule = (off_t)s->engine->granule(&s->pair);
     off_t end = s->frontier + (off_t)s->window;
-    if (!s->engine->freezes_source && end > goal)
+    if ((!s->engine->freezes_source || s->exact != REASON_NONE) && end > goal)
         end = goal;
     end -= end % granule;
     return end >= source_end(s) || end <= s->frontier ? source_end(s) : end;
@@ -279,21 +300,34 @@ static enum reason reach(struct session *s, off_t goal)
 
 /* ---- the mark ---- */
 
-/* The descriptor still writes where the session thinks, in the way that it began with. */
-static enum reason position_holds(const struct session *s)
+/* The descriptor still writes in the way that the session began with. */
+static bool writes_as_before(const struct session *s)
 {
     long flags = KERNEL(SYS_fcntl, s->pair.destination, F_GETFL);
-    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & (O_APPEND | O_PATH))
+    return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & (O_APPEND | O_PATH)) &&
+           !!(flags & O_DIRECT) == s->direct;
+}
+
+static off_t offset_of(int fd)
+{
+    return KERNEL(SYS_lseek, fd, 0, SEEK_CUR);
+}
+
+/* And where it thinks. `at`: the write's own offset, or -1. */
+static enum reason position_holds(const struct session *s, off_t at)
+{
+    if (!writes_as_before(s))
         return REASON_DESTINATION_USED;
-    if (!!(flags & O_DIRECT) != s->direct)
-        return REASON_DESTINATION_USED;
-    return KERNEL(SYS_lseek, s->pair.destination, 0, SEEK_CUR) == s->mark ? REASON_NONE : REASON_MOVED;
+    return (at < 0 ? offset_of(s->pair.destination) : at) == s->mark ? REASON_NONE : REASON_MOVED;
 }
 
 /* With O_DIRECT the kernel refuses what is not aligned; whether it would is its word, so such a write is made. */
-static bool direct_allows(const struct session *s, const void *buffer, size_t n)
+static bool direct_allows(const struct session *s, const struct program_write *w)
 {
-    return !s->direct || ((uintptr_t)buffer | n | (uintptr_t)s->mark) % DIRECT_BLOCK == 0;
+    uintptr_t bits = (uintptr_t)s->mark;
+    for (int i = 0; s->direct && i < w->count; i++)
+        bits |= (uintptr_t)w->pieces[i].iov_base | w->pieces[i].iov_len;
+    return !s->direct || bits % DIRECT_BLOCK == 0;
 }
 
 /* Moves a descriptor's offset on by n, if it stood at `at`. */
@@ -306,46 +340,176 @@ static bool step_on(int fd, off_t at, size_t n)
 }
 
 /* The destination holds n bytes more of what the program wrote. */
-static enum reason move_mark(struct session *s, size_t n)
+static void count_served(struct session *s, size_t n)
 {
-    if (!step_on(s->pair.destination, s->mark, n))
-        return REASON_MOVED;
     s->mark += (off_t)n;
     s->untouched = false;
     s->tally.offloaded += n;
     s->tally.writes_elided++;
+}
+
+/* `at`: the write's own offset, or -1: the descriptor's moves on. */
+static enum reason move_mark(struct session *s, size_t n, off_t at)
+{
+    if (at < 0 ? !step_on(s->pair.destination, s->mark, n) : at != s->mark)
+        return REASON_MOVED;
+    count_served(s, n);
     return REASON_NONE;
 }
 
 /* Is what the program writes at the mark what the source holds there? */
-static enum reason holds_source(struct session *s, const void *buffer, size_t n)
+static enum reason holds_source(struct session *s, const struct program_write *w)
 {
-    return compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, &s->scratch);
+    return compare_pieces(w, w->n, s->pair.source, s->mark - s->shift, &s->scratch);
 }
 
-bool session_write(struct session *s, const void *buffer, size_t n)
+/* What a write must be, wherever the frontier is. */
+static enum reason may_be_dropped(struct session *s, const struct program_write *w)
 {
-    off_t goal = s->mark + (off_t)n;
-    enum reason why = goal > s->frontier ? position_holds(s) : REASON_NONE;
-    if (why == REASON_NONE && goal > source_end(s))
-        why = REASON_SOURCE_ENDED;
-    if (why == REASON_NONE && !direct_allows(s, buffer, n))
-        why = REASON_UNALIGNED;
+    if (s->mark + (off_t)w->n > source_end(s))
+        return REASON_SOURCE_ENDED;
+    if (!direct_allows(s, w))
+        return REASON_UNALIGNED;
+    return holds_source(s, w);
+}
+
+/* The frontier runs ahead. */
+static enum reason write_at_mark(struct session *s, const struct program_write *w)
+{
+    off_t goal = s->mark + (off_t)w->n;
+    enum reason why = goal > s->frontier ? position_holds(s, w->at) : REASON_NONE;
     /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
     if (why == REASON_NONE)
-        why = holds_source(s, buffer, n);
+        why = may_be_dropped(s, w);
     /* And again afterwards: what was cloned may be younger than what was compared. */
     if (why == REASON_NONE && goal > s->frontier) {
         why = reach(s, goal);
-        why = why == REASON_NONE ? holds_source(s, buffer, n) : why;
+        why = why == REASON_NONE ? holds_source(s, w) : why;
     }
     /* Asked last, so that it holds for all that was read and compared before. */
     if (why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source))
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE && !guard_unchanged(s->pair.destination, &s->left))
         why = REASON_DESTINATION_CHANGED;
+    return why == REASON_NONE ? move_mark(s, w->n, w->at) : why;
+}
+
+/* ---- nothing ahead: each write is cloned by itself ---- */
+
+/*
+ * Others may write through the same open file description. The kernel gives each write its own part of the file by
+ * moving the offset under a lock (f_pos_lock, since Linux 3.14); so does this: the part is taken first, then filled.
+ */
+static bool take_part(const struct session *s, size_t n, off_t at)
+{
+    return at >= 0 || step_on(s->pair.destination, s->mark, n);
+}
+
+/* Gives the part back, if nobody has gone on from its end. */
+static bool give_part_back(const struct session *s, size_t n, off_t at)
+{
+    return at >= 0 || step_on(s->pair.destination, s->mark + (off_t)n, (size_t)-n);
+}
+
+/* The engine puts n bytes at the mark. Whole blocks, but for the last of both files. */
+static enum reason clone_part(struct session *s, size_t n)
+{
+    off_t end = s->mark + (off_t)n;
+    off_t granule = (off_t)s->engine->granule(&s->pair);
+    if ((n < EXACT_LEAST || end % granule) && end != source_end(s))
+        return s->exact;
+    if (s->mark % granule)
+        return REASON_UNALIGNED;
+    enum reason why = limits_allow(s, end);
+    if (why != REASON_NONE)
+        return why;
+    if (!guard_unchanged(s->pair.source, &s->source))
+        return REASON_SOURCE_CHANGED;
+    compare_forget(&s->scratch);
+    if (s->engine->copy(&s->pair, s->mark - s->shift, s->mark, n) != (int64_t)n)
+        return REASON_ENGINE_FAILED;
+    if (has_flag(s->pair.destination, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
+        return REASON_ENGINE_FAILED;
+    PROBE_OFFLOAD(s->pair.destination, s->mark, n, s->engine->name);
+    return REASON_NONE;
+}
+
+/* Writes into a part that could not be given back. */
+static bool write_part(const struct session *s, const struct program_write *w)
+{
+    return KERNEL(SYS_pwritev, s->pair.destination, w->pieces, w->count, s->mark, 0) == (long)w->n;
+}
+
+/* A write that is not served is made by the program's call, which puts its own bytes over whatever was cloned. */
+static bool write_exactly(struct session *s, const struct program_write *w)
+{
+    s->mark = w->at < 0 ? offset_of(s->pair.destination) : w->at;
+    s->frontier = s->mark;
+    enum reason why = writes_as_before(s) ? may_be_dropped(s, w) : REASON_DESTINATION_USED;
+    bool taken = why == REASON_NONE && take_part(s, w->n, w->at);
     if (why == REASON_NONE)
-        why = move_mark(s, n);
+        why = taken ? clone_part(s, w->n) : REASON_MOVED;
+    if (why == REASON_NONE)
+        why = holds_source(s, w);
+    if (why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source))
+        why = REASON_SOURCE_CHANGED;
+    if (why == REASON_NONE) {
+        count_served(s, w->n);
+        return true;
+    }
+    bool made = taken && !give_part_back(s, w->n, w->at) && write_part(s, w);
+    if (made)
+        s->tally.written += w->n;
+    session_settle(s, why);
+    return made;
+}
+
+/* As many of n bytes as can be cloned at once: whole blocks, or up to the source's end. */
+static size_t part_of(const struct session *s, size_t n)
+{
+    size_t granule = s->engine->granule(&s->pair);
+    if ((off_t)n >= source_end(s) - s->mark)
+        n = s->mark < source_end(s) ? (size_t)(source_end(s) - s->mark) : 0;
+    else
+        n -= n % granule;
+    return n < LAST_WINDOW ? n : LAST_WINDOW;
+}
+
+/* Has the kernel copy into a part that could not be given back. */
+static bool fill_part(const struct session *s, off_t from, size_t n)
+{
+    off_t to = s->mark;
+    return KERNEL(SYS_copy_file_range, s->pair.source, &from, s->pair.destination, &to, n, 0) == (long)n;
+}
+
+static size_t copy_exactly(struct session *s, off_t from, size_t n)
+{
+    s->mark = s->frontier = offset_of(s->pair.destination);
+    enum reason why = writes_as_before(s) && !s->direct ? REASON_NONE : REASON_DESTINATION_USED;
+    if (why == REASON_NONE && from + s->shift != s->mark)
+        why = REASON_MOVED;
+    n = part_of(s, n);
+    if (why == REASON_NONE && !take_part(s, n, -1))
+        why = REASON_MOVED;
+    if (why == REASON_NONE) {
+        why = clone_part(s, n);
+        if (why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source))
+            why = REASON_SOURCE_CHANGED;
+        if (why != REASON_NONE && !give_part_back(s, n, -1) && fill_part(s, from, n))
+            why = REASON_NONE;
+    }
+    if (why == REASON_NONE)
+        count_served(s, n);
+    else
+        session_settle(s, why);
+    return why == REASON_NONE ? n : 0;
+}
+
+bool session_write(struct session *s, const struct program_write *w)
+{
+    if (s->exact != REASON_NONE)
+        return write_exactly(s, w);
+    enum reason why = write_at_mark(s, w);
     if (why != REASON_NONE)
         session_settle(s, why);
     return why == REASON_NONE;
@@ -372,7 +536,9 @@ static enum reason reach_by_steps(struct session *s, off_t goal)
 
 size_t session_copy(struct session *s, off_t from, size_t n)
 {
-    enum reason why = position_holds(s);
+    if (s->exact != REASON_NONE)
+        return copy_exactly(s, from, n);
+    enum reason why = position_holds(s, -1);
     if (why == REASON_NONE && from + s->shift != s->mark)
         why = REASON_MOVED;
     /* With O_DIRECT on either side the kernel refuses a part that is not aligned. */
@@ -389,7 +555,7 @@ size_t session_copy(struct session *s, off_t from, size_t n)
     if (why == REASON_NONE && !guard_unchanged(s->pair.destination, &s->left))
         why = REASON_DESTINATION_CHANGED;
     if (why == REASON_NONE && n)
-        why = move_mark(s, n);
+        why = move_mark(s, n, -1);
     if (why != REASON_NONE) {
         session_settle(s, why);
         return 0;
@@ -414,9 +580,9 @@ void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
         return;
-    if (guard_unchanged(s->pair.destination, &s->left))
+    if (s->exact == REASON_NONE && guard_unchanged(s->pair.destination, &s->left))
         cut_back(s);
-    else
+    else if (s->exact == REASON_NONE)
         why = REASON_DESTINATION_CHANGED;
     PROBE_SETTLE(s->pair.destination, reason_name(why));
     s->tally.reason = why;

@@ -5,7 +5,8 @@
  *                   |  dropped because it was equal  |  not yet written           |
  *                   0                               mark                      frontier = end of file
  *
- * The frontier runs ahead of the mark in windows. A write at the mark whose bytes are proven equal to the source's is
+ * The frontier runs ahead of the mark in windows, unless the file is not the copy's alone or has data there already: then
+ * each write is cloned by itself, and mark and frontier are one. A write at the mark whose bytes are proven equal to the source's is
  * dropped and moves the mark. Anything else settles the session: the destination is cut back to the mark, and the
  * program's own calls go on from there. A settled session stays in its place as the record of the copy until the
  * destination is closed, and can begin again.
@@ -22,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 struct tally {
     uint64_t offloaded; /* bytes that engines put into the destination and that stayed */
@@ -48,11 +50,12 @@ struct session {
     off_t frontier; /* offset in the destination, and its size; never before the mark */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
-    bool direct;      /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
-    bool untouched;   /* no write was dropped since the destination's times were last set */
-    uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
-    uint64_t hold;    /* the session may begin again when tally.written has reached this */
-    unsigned cuts;    /* how often it was settled with its frontier ahead */
+    enum reason exact; /* why nothing runs ahead: each write is cloned by itself, at its place; else REASON_NONE */
+    bool direct;       /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
+    bool untouched;    /* no write was dropped since the destination's times were last set */
+    uint64_t blocked;  /* the signals that the program blocks, while it is in one of the calls below */
+    uint64_t hold;     /* the session may begin again when tally.written has reached this */
+    unsigned cuts;     /* how often it was settled with its frontier ahead */
     struct compare_scratch scratch; /* has its bytes while running */
     char *names;                    /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
     struct tally tally;
@@ -63,13 +66,22 @@ struct session {
 /* How many sessions of the process are running: a hint, to be read without a lock. */
 extern unsigned sessions_running;
 
+/* What a program wants written: pieces of memory, which may not be there. */
+struct program_write {
+    const struct iovec *pieces;
+    int count;
+    size_t n; /* bytes of all pieces */
+    off_t at; /* offset, as pwrite(2) has it; or -1: at the descriptor's, which moves */
+};
+
 /* A write, or a copy asked of the kernel, that could begin a session. */
 struct candidate {
-    int source, destination; /* descriptors */
-    off_t from, to;          /* offset in the source; in the destination */
-    const void *buffer;      /* what is to be written, or NULL: the kernel copies */
-    size_t n;                /* bytes */
+    int source, destination;           /* descriptors */
+    off_t from, to;                    /* offset in the source; in the destination */
+    const struct program_write *write; /* or NULL: the kernel copies */
+    size_t n;                          /* bytes */
     struct file_state source_state, destination_state;
+    enum reason exact;   /* why nothing may run ahead, or REASON_NONE */
     enum reason refused; /* why it will not be served, if that is known already; then only its record is wanted */
 };
 
@@ -82,6 +94,9 @@ void session_identify(struct session *session, const struct candidate *candidate
  */
 enum reason session_fits(struct session *session, const struct candidate *candidate);
 
+/* Whether the candidate, which nothing may run ahead for, is large enough to be cloned by itself. */
+bool session_can_be_exact(const struct session *session, const struct candidate *candidate);
+
 /* Is what the candidate wants written what its source holds? REASON_NONE if so. */
 enum reason session_prove(struct session *session, const struct candidate *candidate);
 
@@ -92,10 +107,11 @@ void session_drop_proof(struct session *session);
 void session_start(struct session *session, const struct candidate *candidate);
 
 /*
- * The program writes n bytes from `buffer` to the destination. True: the destination holds them, the mark, and the
- * descriptor's offset, have moved; the write is not to be made. False: the session was settled, nothing has moved.
+ * The program writes to the destination. True: the destination holds all of it, the mark, and the descriptor's offset
+ * if the write has none of its own, have moved; the write is not to be made. False: the session was settled, nothing has
+ * moved.
  */
-bool session_write(struct session *session, const void *buffer, size_t n);
+bool session_write(struct session *session, const struct program_write *write);
 
 /*
  * The program has the kernel copy n bytes from `from` in the source to the destination's offset. As session_write(),
