@@ -161,7 +161,7 @@ static enum reason places_fit(struct candidate *c, const struct read_note *note)
     if (note)
         c->from = recogniser_source_offset(note, c->write->pieces->iov_base);
     c->to = place_of_write(c);
-    if (c->from < 0 || c->to < 0 || c->source_state.size - c->from < settings.min_size)
+    if (c->from < 0 || c->to < 0 || settings_too_small(c->source_state.size - c->from))
         return REASON_TOO_SMALL;
     return REASON_NONE;
 }

@@ -84,7 +84,7 @@ static bool add_quoted(struct json *json, const char *text)
     return valid;
 }
 
-void json_string(struct json *json, const char *field, const char *text)
+void json_text(struct json *json, const char *field, const char *text)
 {
     begin_field(json, field);
     if (text)

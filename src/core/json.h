@@ -26,7 +26,7 @@ void json_digits(struct json *json, uint64_t number);
 void json_number(struct json *json, const char *field, uint64_t number);
 
 /* Likewise a string of ASCII, or null. */
-void json_string(struct json *json, const char *field, const char *text);
+void json_text(struct json *json, const char *field, const char *text);
 
 /*
  * Likewise the name of a file, which may be any bytes. What is no UTF-8 (RFC 3629) is written as U+FFFD; then a field

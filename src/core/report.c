@@ -87,8 +87,8 @@ static void add_copy(struct json *line, const char *event, const struct session 
     long n = KERNEL(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", program, SESSION_PATH - 1);
     program[n > 0 ? n : 0] = 0;
     json_raw(line, "{");
-    json_string(line, "event", event);
-    json_string(line, "version", PACKAGE_VERSION);
+    json_text(line, "event", event);
+    json_text(line, "version", PACKAGE_VERSION);
     json_name(line, "program", program);
     json_number(line, "pid", (uint64_t)KERNEL(SYS_getpid));
     json_name(line, "source", report_source(s));
@@ -104,7 +104,7 @@ static const char *engine_of(const struct session *s)
 /* The reason's name in small letters. */
 static void add_cause(struct json *line, enum reason why)
 {
-    json_string(line, "cause", reason_name(why));
+    json_text(line, "cause", reason_name(why));
     char *last = line->bytes + line->length - 1;
     for (char *c = last - strlen(reason_name(why)); c < last; c++)
         if (*c >= 'A' && *c <= 'Z')
@@ -115,17 +115,17 @@ static void add_outcome(struct json *line, const struct session *s)
 {
     json_number(line, "offloaded", s->tally.offloaded);
     json_number(line, "written", s->tally.written);
-    json_string(line, "engine", engine_of(s));
+    json_text(line, "engine", engine_of(s));
     json_number(line, "reads_elided", s->tally.reads_elided);
     json_number(line, "writes_elided", s->tally.writes_elided);
     add_cause(line, outcome(s));
-    json_string(line, "reason", reason_words(outcome(s)));
+    json_text(line, "reason", reason_words(outcome(s)));
 }
 
 static void add_progress(struct json *line, const struct session *s)
 {
     json_number(line, "done", s->tally.told);
-    json_string(line, "engine", engine_of(s));
+    json_text(line, "engine", engine_of(s));
 }
 
 static void *take_pages(size_t n)

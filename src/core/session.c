@@ -30,7 +30,7 @@
 
 unsigned sessions_running;
 
-static unsigned kernel_version(void)
+unsigned session_kernel(void)
 {
     struct utsname name;
     unsigned part[3] = {0, 0, 0};
@@ -73,7 +73,7 @@ static enum reason destination_fits(const struct candidate *c, struct session *s
     return REASON_NONE;
 }
 
-static enum reason pair_fits(const struct candidate *c, struct session *s)
+enum reason session_choose(struct session *s, const struct candidate *c)
 {
     struct statfs source, destination;
     if (KERNEL(SYS_fstatfs, c->source, &source) < 0 || KERNEL(SYS_fstatfs, c->destination, &destination) < 0)
@@ -81,7 +81,7 @@ static enum reason pair_fits(const struct candidate *c, struct session *s)
     s->pair.source_fs = (uint64_t)source.f_type;
     s->pair.destination_fs = (uint64_t)destination.f_type;
     s->pair.block = (unsigned)destination.f_bsize;
-    s->pair.kernel = kernel_version();
+    s->pair.kernel = session_kernel();
     enum reason why;
     s->engine = engine_choose(&s->pair, settings.engines, &why);
     return s->engine ? REASON_NONE : why;
@@ -121,7 +121,7 @@ enum reason session_fits(struct session *s, const struct candidate *c)
         return REASON_POLICY;
     enum reason why = destination_fits(c, s);
     if (why == REASON_NONE)
-        why = pair_fits(c, s);
+        why = session_choose(s, c);
     if (why == REASON_NONE)
         why = alignment_fits(c, s);
     if (why != REASON_NONE)

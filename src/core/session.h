@@ -63,6 +63,9 @@ struct session {
 
 #define SESSION_PATH 4096
 
+/* The running kernel, as LINUX_VERSION_CODE; 0 if it does not say. */
+unsigned session_kernel(void);
+
 /* How many sessions of the process are running: a hint, to be read without a lock. */
 extern unsigned sessions_running;
 
@@ -93,6 +96,12 @@ void session_identify(struct session *session, const struct candidate *candidate
  * if so. Only looks: neither file is changed.
  */
 enum reason session_fits(struct session *session, const struct candidate *candidate);
+
+/*
+ * The part of session_fits() that asks the engines, after session_identify(): completes the session's pair and sets its
+ * engine. The destination's descriptor may be of any kind, a directory too.
+ */
+enum reason session_choose(struct session *session, const struct candidate *candidate);
 
 /* Whether the candidate, which nothing may run ahead for, is large enough to be cloned by itself. */
 bool session_can_be_exact(const struct session *session, const struct candidate *candidate);

@@ -177,12 +177,25 @@ const char *settings_name(size_t place)
     return place < sizeof readers / sizeof *readers ? readers[place].name : NULL;
 }
 
+/* By the place of the reader: what was read last, and in which file. */
+static struct {
+    const char *value, *file;
+} given[sizeof readers / sizeof *readers];
+
+const char *settings_given(size_t place, const char **file)
+{
+    *file = given[place].file;
+    return given[place].value;
+}
+
 /* False if the entry is no setting's. */
 static bool read_setting(const char *entry)
 {
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
         size_t n = strlen(readers[i].name);
         if (strncmp(entry, readers[i].name, n) == 0 && entry[n] == '=') {
+            given[i].value = entry + n + 1;
+            given[i].file = read_from;
             readers[i].read(entry + n + 1);
             return true;
         }
@@ -307,7 +320,7 @@ void settings_read(char *const *environment, bool secure)
     }
     const char *off = variable(environment, "OFFLOAD");
     if (off && strcmp(off, "off") == 0) {
-        settings.off = true;
+        read_setting(off - strlen("OFFLOAD="));
         return;
     }
     settings.min_size = UNSET;

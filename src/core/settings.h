@@ -41,4 +41,16 @@ void settings_read(char *const *environment, bool secure);
 /* One setting by its place, from 0 on: its name in the environment, or NULL behind the last. */
 const char *settings_name(size_t place);
 
+/*
+ * What settings_read() found for the setting at that place, whether it could be used or not, or NULL if it found
+ * nothing; *file is then where, or NULL for the environment. While the library is off, only OFFLOAD is known.
+ */
+const char *settings_given(size_t place, const char **file);
+
+/* Whether a source with that many bytes to copy is left alone for its size. */
+static inline bool settings_too_small(off_t size)
+{
+    return size < settings.min_size;
+}
+
 #endif

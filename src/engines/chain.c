@@ -9,11 +9,16 @@ const struct engine *const *engine_list(void)
     return engines;
 }
 
+enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigned allowed)
+{
+    return allowed >> place & 1 ? engines[place]->refuses(pair) : REASON_NO_ENGINE;
+}
+
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why)
 {
     *why = REASON_NO_ENGINE;
     for (unsigned i = 0; engines[i]; i++) {
-        enum reason refusal = allowed >> i & 1 ? engines[i]->refuses(pair) : REASON_NO_ENGINE;
+        enum reason refusal = engine_refusal(i, pair, allowed);
         if (refusal == REASON_NONE)
             return engines[i];
         if (*why == REASON_NO_ENGINE)

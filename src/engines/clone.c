@@ -10,38 +10,9 @@
 #include "../core/syscalls.h"
 #include "quirks.h"
 
-#include <fcntl.h>
-#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <string.h>
-
-/* The hexadecimal digits of a file system's identity as sysfs writes them, with dashes. Returns the end. */
-static char *write_identity(char *at, const uint8_t identity[16])
-{
-    static const char hex[] = "0123456789abcdef";
-    for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *at++ = '-';
-        *at++ = hex[identity[i] >> 4];
-        *at++ = hex[identity[i] & 15];
-    }
-    return at;
-}
-
-/*
- * Whether a Btrfs file system counts space by quota groups: a clone is within the limit that a plain copy would meet
- * (EDQUOT), for it is not counted before the next commit. Shown in sysfs since Linux 5.9 (fs/btrfs/sysfs.c).
- */
-static bool has_quota_groups(int fd)
-{
-    struct btrfs_ioctl_fs_info_args info = {0};
-    char path[80] = "/sys/fs/btrfs/";
-    if (KERNEL(SYS_ioctl, fd, BTRFS_IOC_FS_INFO, &info) < 0)
-        return true;
-    memcpy(write_identity(path + strlen(path), info.fsid), "/qgroups", sizeof "/qgroups");
-    return KERNEL(SYS_faccessat, AT_FDCWD, path, 0) == 0;
-}
 
 static enum reason refuses(const struct file_pair *pair)
 {
@@ -51,9 +22,7 @@ static enum reason refuses(const struct file_pair *pair)
     if (!may_be_one)
         return REASON_OTHER_FS;
     enum reason quirk = quirk_refuses("clone", pair->destination_fs, pair->kernel);
-    if (quirk == REASON_NONE && pair->destination_fs == BTRFS_SUPER_MAGIC && has_quota_groups(pair->destination))
-        return REASON_QUOTA;
-    return quirk;
+    return quirk == REASON_NONE ? quota_refuses(pair) : quirk;
 }
 
 static int64_t copy(const struct file_pair *pair, off_t from, off_t to, size_t n)

@@ -52,10 +52,22 @@ struct engine {
 const struct engine *const *engine_list(void);
 
 /*
+ * Why the engine at that place of the list does not serve the pair, or REASON_NONE; `allowed` as for engine_choose(),
+ * which asks this for one engine after the other.
+ */
+enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigned allowed);
+
+/*
  * The first engine that serves the pair among those that the user allows (bit i of `allowed`: the engine at place i
  * of the list). NULL if none does; *why is then the reason of the first that was asked.
  */
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why);
+
+/*
+ * For engines after whose copy the two files share extents: REASON_QUOTA if the destination's file system counts space
+ * in a way that a shared copy would pass and a plain one not.
+ */
+enum reason quota_refuses(const struct file_pair *pair);
 
 extern const struct engine engine_clone, engine_kernel;
 

@@ -18,6 +18,8 @@ static enum reason refuses(const struct file_pair *pair)
     if (pair->source_device != pair->destination_device)
         return REASON_OTHER_FS;
     enum reason quirk = quirk_refuses("kernel", pair->destination_fs, pair->kernel);
+    if (quirk == REASON_NONE)
+        quirk = quota_refuses(pair);
     if (quirk != REASON_NONE)
         return quirk;
     return pair->compares ? REASON_SLOWER : REASON_NONE;

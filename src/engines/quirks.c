@@ -16,15 +16,7 @@
 #define FUSE_TYPE 0x65735546
 
 #define SINCE(major, minor) KERNEL_VERSION(major, minor, 0)
-#define ALWAYS 0
-#define NEVER UINT32_MAX
-
-struct quirk {
-    const char *engine;
-    uint64_t fs_type;
-    uint32_t since;     /* the first kernel on which the engine may be used here */
-    enum reason before; /* what is said of a kernel before that */
-};
+#define NEVER QUIRK_NEVER
 
 /*
  * The first line for an engine and a file system counts.
@@ -38,30 +30,32 @@ struct quirk {
  *
  * kernel, 5.3: copy_file_range(2) did not check its arguments before, and on SMB left empty files (golang/go 42400).
  */
-static const struct quirk quirks[] = {
-    {"clone", XFS_TYPE, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
-    {"clone", BTRFS_SUPER_MAGIC, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
-    {"clone", OVERLAYFS_SUPER_MAGIC, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
-    {"clone", EXT4_SUPER_MAGIC, NEVER, REASON_FS_CANNOT},
-    {"clone", TMPFS_MAGIC, NEVER, REASON_FS_CANNOT},
-    {"clone", RAMFS_MAGIC, NEVER, REASON_FS_CANNOT},
-    {"clone", F2FS_TYPE, NEVER, REASON_FS_CANNOT},
-    {"clone", MSDOS_SUPER_MAGIC, NEVER, REASON_FS_CANNOT},
-    {"clone", FUSE_TYPE, NEVER, REASON_FS_CANNOT},
-    {"clone", CEPH_TYPE, NEVER, REASON_FS_CANNOT},
-    {"clone", ZFS_TYPE, NEVER, REASON_FS_UNKNOWN},
-    {"clone", BCACHEFS_TYPE, NEVER, REASON_FS_UNKNOWN},
-    {"clone", NFS_SUPER_MAGIC, NEVER, REASON_FS_UNKNOWN},
-    {"clone", SMB2_TYPE, NEVER, REASON_FS_UNKNOWN},
-    {"clone", CIFS_TYPE, NEVER, REASON_FS_UNKNOWN},
+const struct quirk quirks[] = {
+    {"clone", "xfs", XFS_TYPE, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
+    {"clone", "btrfs", BTRFS_SUPER_MAGIC, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
+    {"clone", "overlay", OVERLAYFS_SUPER_MAGIC, SINCE(4, 20), REASON_KERNEL_TOO_OLD},
+    {"clone", "ext4", EXT4_SUPER_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", "tmpfs", TMPFS_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", "ramfs", RAMFS_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", "f2fs", F2FS_TYPE, NEVER, REASON_FS_CANNOT},
+    {"clone", "vfat", MSDOS_SUPER_MAGIC, NEVER, REASON_FS_CANNOT},
+    {"clone", "fuse", FUSE_TYPE, NEVER, REASON_FS_CANNOT},
+    {"clone", "ceph", CEPH_TYPE, NEVER, REASON_FS_CANNOT},
+    {"clone", "zfs", ZFS_TYPE, NEVER, REASON_FS_UNKNOWN},
+    {"clone", "bcachefs", BCACHEFS_TYPE, NEVER, REASON_FS_UNKNOWN},
+    {"clone", "nfs", NFS_SUPER_MAGIC, NEVER, REASON_FS_UNKNOWN},
+    {"clone", "smb3", SMB2_TYPE, NEVER, REASON_FS_UNKNOWN},
+    {"clone", "cifs", CIFS_TYPE, NEVER, REASON_FS_UNKNOWN},
 
-    {"kernel", XFS_TYPE, SINCE(5, 3), REASON_KERNEL_TOO_OLD},
-    {"kernel", BTRFS_SUPER_MAGIC, SINCE(5, 3), REASON_KERNEL_TOO_OLD},
+    {"kernel", "xfs", XFS_TYPE, SINCE(5, 3), REASON_KERNEL_TOO_OLD},
+    {"kernel", "btrfs", BTRFS_SUPER_MAGIC, SINCE(5, 3), REASON_KERNEL_TOO_OLD},
 };
+
+const size_t quirks_count = sizeof quirks / sizeof *quirks;
 
 enum reason quirk_refuses(const char *engine, uint64_t fs_type, unsigned kernel)
 {
-    for (size_t i = 0; i < sizeof quirks / sizeof *quirks; i++)
+    for (size_t i = 0; i < quirks_count; i++)
         if (quirks[i].fs_type == fs_type && strcmp(quirks[i].engine, engine) == 0)
             return quirks[i].since != NEVER && kernel >= quirks[i].since ? REASON_NONE : quirks[i].before;
     return REASON_FS_UNKNOWN;

@@ -6,7 +6,23 @@
 
 #include "../core/reasons.h"
 
+#include <stddef.h>
 #include <stdint.h>
+
+/* The first kernel of an engine that may be used on none. */
+#define QUIRK_NEVER UINT32_MAX
+
+struct quirk {
+    const char *engine;
+    const char *name;   /* the file system, as mount(8) and /proc/filesystems call it */
+    uint64_t fs_type;   /* statfs(2) f_type */
+    uint32_t since;     /* the first kernel on which the engine may be used here, or QUIRK_NEVER */
+    enum reason before; /* what is said of a kernel before that */
+};
+
+/* The table, for those who show it; the first line for an engine and a file system counts. */
+extern const struct quirk quirks[];
+extern const size_t quirks_count;
 
 /*
  * May the engine of that name be used on a file system of that type (statfs(2) f_type) under that kernel

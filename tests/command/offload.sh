@@ -48,10 +48,23 @@ keeps_process() {
     [ "$(cat "$scratch/number")" = $! ] || fail "the command is another process than offload was"
 }
 
+# What LD_PRELOAD is for a command, if it holds VALUE before.
+preload_under() { # VALUE OFFLOAD...
+    local value=$1
+    shift
+    # shellcheck disable=SC2016
+    LD_PRELOAD=$value "$@" sh -c 'echo "$LD_PRELOAD"'
+}
+
 keeps_preload() {
     cp "$build/.libs/liboffload.so" "$scratch/another.so"
-    # shellcheck disable=SC2016
-    value=$(LD_PRELOAD=$scratch/another.so "$offload" sh -c 'echo "$LD_PRELOAD"')
+    value=$(preload_under "$scratch/another.so" "$offload")
+    [ "$value" = "$build/.libs/liboffload.so:$scratch/another.so" ] || fail "LD_PRELOAD became $value"
+}
+
+preloads_once() {
+    cp "$build/.libs/liboffload.so" "$scratch/another.so"
+    value=$(preload_under "$scratch/another.so $library" "$offload" "$offload")
     [ "$value" = "$build/.libs/liboffload.so:$scratch/another.so" ] || fail "LD_PRELOAD became $value"
 }
 
@@ -67,10 +80,18 @@ sets() { # NAME VALUE ARGUMENT...
     [ "$value" = "$expected" ] || fail "$name became $value, not $expected"
 }
 
+sets_nothing_else() {
+    (unset _ && env sort -z /proc/self/environ) | tr '\0' '\n' | grep -v ^_= >"$scratch/plain"
+    (unset _ && "$offload" sort -z /proc/self/environ) | tr '\0' '\n' | grep -v -e ^LD_PRELOAD= -e ^_= >"$scratch/ours"
+    diff "$scratch/plain" "$scratch/ours" || fail "the environment changed"
+}
+
 shows_help() {
     "$offload" --help >"$scratch/help"
-    for option in --off --report --engines --min-size --help --version; do
-        grep -q -e "$option" "$scratch/help" || fail "--help does not tell of $option"
+    [ -z "$(awk 'length > 120' "$scratch/help")" ] || fail "wider than 120: $(awk 'length > 120' "$scratch/help")"
+    for option in -v --verbose --report -o --output --progress --policy --engines --buffers --min-size --include \
+        --exclude --log --off --help --version probe doctor; do
+        grep -qw -e "$option" "$scratch/help" || fail "--help does not tell of $option"
     done
 }
 
@@ -79,52 +100,248 @@ shows_version() {
     [ "$("$offload" --version)" = "offload $version" ] || fail "the version: $("$offload" --version)"
 }
 
-from_source_tree() {
-    [ "$build" = "$source_tree" ] || skip "the library was not built in the source tree"
-    preloads "$source_tree/scripts/offload"
-    ln -s "$source_tree/scripts/offload" "$scratch/linked"
-    preloads "$scratch/linked"
+cannot_print() { # OPTION
+    local status=0
+    "$offload" "$1" >/dev/full 2>"$scratch/err" || status=$?
+    [ $status -eq 125 ] || fail "it ended with $status"
+    grep -q '^offload: cannot write' "$scratch/err" || fail "it said $(cat "$scratch/err")"
 }
+
+by_a_link() {
+    ln -s "$offload" "$scratch/offload"
+    preloads "$scratch/offload"
+}
+
+# ---- installed -----------------------------------------------------------------------------------
 
 installed() {
     make -s -C "$build" install prefix="$scratch/prefix" >"$scratch/install.log" 2>&1 ||
         fail "make install: $(tail -n 5 "$scratch/install.log")"
-    [ "$(cd "$scratch/prefix" && find . -type f | sort | tr '\n' ' ')" = './bin/offload ./lib/liboffload.so ' ] ||
-        fail "installed: $(cd "$scratch/prefix" && find . -type f)"
-    preloads "$scratch/prefix/bin/offload"
-    (cd / && PATH=$scratch/prefix/bin:$PATH preloads offload)
+    for file in bin/offload lib/liboffload.so; do
+        [ -f "$scratch/prefix/$file" ] || fail "not installed: $file"
+    done
+    [ ! -e "$scratch/prefix/lib/liboffload.la" ] || fail "liboffload.la was installed"
+    loads_beside "$scratch/prefix"
     make -s -C "$build" uninstall prefix="$scratch/prefix" >/dev/null 2>&1
     [ -z "$(find "$scratch/prefix" -type f)" ] || fail "left behind: $(find "$scratch/prefix" -type f)"
 }
 
+# The library is the one of the same installation, wherever that was moved.
+loads_beside() { # PREFIX
+    [ "$(cd / && preload_under '' "$1/bin/offload")" = "$1/lib/liboffload.so" ] ||
+        fail "not its own library: $(preload_under '' "$1/bin/offload")"
+    # shellcheck disable=SC2031
+    (cd / && PATH=$1/bin:$PATH preloads offload)
+}
+
 staged() {
     make -s -C "$build" install DESTDIR="$scratch/stage" prefix=/usr >/dev/null 2>&1
-    grep -q "^libdir='/usr/lib'" "$scratch/stage/usr/bin/offload" ||
-        fail "not made for /usr: $(grep ^libdir= "$scratch/stage/usr/bin/offload")"
+    loads_beside "$scratch/stage/usr"
 }
+
+needs_libc_only() {
+    command -v readelf >/dev/null || skip "readelf is not installed"
+    [ -n "$(find /usr/lib /usr/lib64 -name libjansson.a 2>/dev/null)" ] || skip "there is no archive of Jansson"
+    others=$(readelf -dW "$offload" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -vE '^(libc\.so\.6|ld-linux.*)$') || true
+    [ -z "$others" ] || fail "it needs $others"
+}
+
+# ---- the library ---------------------------------------------------------------------------------
+
+# A command with a library of its own beside it, as in a build tree: $here/offload.
+apart() { # DIRECTORY
+    here=$scratch/$1
+    mkdir -p "$here/.libs"
+    cp "$offload" "$here/offload"
+    cp "$build/.libs/liboffload.so" "$here/.libs"
+}
+
+runs_without() { # TEXT
+    # shellcheck disable=SC2016
+    "$here/offload" sh -c 'echo "<$LD_PRELOAD>"' >"$scratch/out" 2>"$scratch/err"
+    [ "$(cat "$scratch/out")" = '<>' ] || fail "not run without the library: $(cat "$scratch/out")"
+    [ "$(wc -l <"$scratch/err")" -eq 1 ] || fail "not one line: $(cat "$scratch/err")"
+    grep -q "^offload: .*$1" "$scratch/err" || fail "it said $(cat "$scratch/err")"
+}
+
+other_version() {
+    apart older
+    sed -i 's/@(#)liboffload [0-9]/@(#)liboffload 9/' "$here/.libs/liboffload.so"
+    runs_without 'is version 9\..* this command is '
+}
+
+no_version() {
+    apart unversioned
+    sed -i 's/@(#)liboffload /@(#)lib0ffload /' "$here/.libs/liboffload.so"
+    runs_without 'does not tell its version'
+}
+
+in_bad_place() {
+    apart 'a space'
+    offload=$here/offload
+    says 125 'space or colon' true
+}
+
+without_library() {
+    apart lost
+    rm "$here/.libs/liboffload.so"
+    [ ! -e "$(sed -n "s/^libdir = //p" "$build/Makefile")/liboffload.so" ] || skip "a library is installed"
+    offload=$here/offload
+    says 125 'not at' true
+}
+
+# ---- by the name of another program --------------------------------------------------------------
+
+link_named() { # NAME
+    mkdir -p "$scratch/links"
+    ln -sf "$offload" "$scratch/links/$1"
+}
+
+by_name() {
+    local status=0
+    link_named sh
+    # shellcheck disable=SC2016
+    "$scratch/links/sh" -c 'grep -q liboffload.so /proc/$$/maps && [ "$1" = --off ] && exit 7' arg0 --off || status=$?
+    [ $status -eq 7 ] || fail "not run, or without the library: $status"
+}
+
+by_name_in_path() {
+    link_named env
+    [ "$(PATH=$scratch/links:$PATH sh -c 'env -- printf "<%s>" -v "" --help')" = '<-v><><--help>' ] ||
+        fail "the arguments changed"
+    # The first that is no link to offload, in the order of PATH.
+    link_named two-of-them
+    for place in first second; do
+        mkdir -p "$scratch/$place"
+        printf '#!/bin/sh\necho %s\n' $place >"$scratch/$place/two-of-them"
+        chmod +x "$scratch/$place/two-of-them"
+    done
+    value=$(PATH=$scratch/links:$scratch/first:$scratch/second:$PATH two-of-them)
+    [ "$value" = first ] || fail "run was the $value"
+}
+
+by_name_keeps_argv0() {
+    link_named cat
+    "$scratch/links/cat" /proc/self/cmdline | tr '\0' ' ' >"$scratch/out"
+    [ "$(cat "$scratch/out")" = "$scratch/links/cat /proc/self/cmdline " ] || fail "argv became $(cat "$scratch/out")"
+}
+
+# Two installations whose links both stand in PATH must not call each other for ever.
+by_name_twice() {
+    local status=0
+    apart second-place
+    link_named true
+    ln -s offload "$here/true"
+    PATH=$scratch/links:$here:$PATH limited "$scratch/links/true" || fail "it ended with $?"
+    env PATH="$scratch/links:$here" "$(command -v timeout)" 20 "$scratch/links/true" 2>"$scratch/err" || status=$?
+    [ $status -eq 127 ] || fail "with nothing but links it ended with $status"
+}
+
+by_name_nothing() {
+    link_named no-such-program
+    status=0
+    PATH=$scratch/links:$PATH "$scratch/links/no-such-program" 2>"$scratch/err" || status=$?
+    [ $status -eq 127 ] || fail "it ended with $status"
+    [ "$(wc -l <"$scratch/err")" -eq 1 ] || fail "not one line: $(cat "$scratch/err")"
+}
+
+by_name_without_library() {
+    apart alone
+    rm "$here/.libs/liboffload.so"
+    [ ! -e "$(sed -n "s/^libdir = //p" "$build/Makefile")/liboffload.so" ] || skip "a library is installed"
+    ln -s offload "$here/true"
+    "$here/true" 2>"$scratch/err" || fail "the program was not run"
+    [ "$(wc -l <"$scratch/err")" -eq 1 ] || fail "not one line: $(cat "$scratch/err")"
+}
+
+# ---- what cannot be run ----------------------------------------------------------------------------
 
 plain_file() {
     : >"$scratch/file"
     says 126 'not executable' "$scratch/file"
 }
 
-without_library() {
-    sed "s|^libdir=.*|libdir='$scratch/nowhere'|" "$offload" >"$scratch/lost"
-    chmod +x "$scratch/lost"
-    offload=$scratch/lost
-    says 125 'not at' true
+no_interpreter() {
+    printf '#!/no/such/interpreter\n' >"$scratch/script"
+    chmod +x "$scratch/script"
+    says 127 'interpreter' "$scratch/script"
+    says 127 'interpreter' -v "$scratch/script"
 }
 
-plan 33
+no_shebang() {
+    echo 'exit 9' >"$scratch/plain-script"
+    chmod +x "$scratch/plain-script"
+    for how in --off -v; do
+        status=0
+        "$offload" $how "$scratch/plain-script" || status=$?
+        [ $status -eq 9 ] || fail "with $how it ended with $status"
+    done
+}
+
+not_a_program() {
+    printf '\177ELF and no more, which the shell would take for a script of its own' >"$scratch/broken"
+    head -c 100 /dev/zero >>"$scratch/broken"
+    chmod +x "$scratch/broken"
+    status=0
+    "$offload" "$scratch/broken" 2>"$scratch/err" || status=$?
+    [ $status -eq 126 ] || [ $status -eq 127 ] || fail "it ended with $status"
+}
+
+program_called_probe() {
+    # The word is a program's behind `--`, and a subcommand's before.
+    mkdir -p "$scratch/bin"
+    printf '#!/bin/sh\necho a program\n' >"$scratch/bin/probe"
+    chmod +x "$scratch/bin/probe"
+    [ "$(PATH=$scratch/bin:$PATH "$offload" -- probe)" = 'a program' ] || fail "-- probe"
+    [ "$("$offload" "$scratch/bin/probe")" = 'a program' ] || fail "probe by its path"
+}
+
+not_writable() { # OPTION
+    [ "$(id -u)" -eq 0 ] || skip "only root can become another user"
+    : >"$scratch/closed"
+    chmod 600 "$scratch/closed"
+    status=0
+    apart open
+    chmod -R go+rX "$scratch/open"
+    setpriv --reuid 65534 --clear-groups "$scratch/open/offload" -v "$1" "$scratch/closed" true 2>"$scratch/err" || status=$?
+    [ $status -eq 125 ] || fail "it ended with $status: $(cat "$scratch/err")"
+    grep -q 'may not write' "$scratch/err" || fail "it said $(cat "$scratch/err")"
+}
+
+joins_patterns() {
+    # shellcheck disable=SC2016
+    value=$(OFFLOAD_EXCLUDE=z "$offload" --exclude '*.a:b' --include "x\\*\\" --exclude='/tmp/\:\\:' --include y \
+        sh -c 'printf "%s %s" "$OFFLOAD_EXCLUDE" "$OFFLOAD_INCLUDE"')
+    [ "$value" = '*.a\:b:/tmp/\:\\\: x\*\\:y' ] || fail "the patterns became $value"
+}
+
+# What the command sees must be closed too, and nothing of ours in its place.
+closed() { # DESCRIPTOR
+    local status how
+    # shellcheck disable=SC2016
+    for how in --off --verbose; do
+        status=0
+        (eval "exec $1>&-" && exec "$offload" $how sh -c '[ ! -e "/proc/$$/fd/$1" ] && exit 6' sh "$1") || status=$?
+        [ $status -eq 6 ] || fail "with $how, descriptor $1 was open: $status"
+    done
+}
+
+plan 78
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
 verdict "becomes the command" keeps_process
 verdict "keeps what LD_PRELOAD holds" keeps_preload
+verdict "is in LD_PRELOAD once" preloads_once
+verdict "sets nothing that was not asked for" sets_nothing_else
 verdict "keeps arguments and input" keeps_arguments
 verdict "--off" sets OFFLOAD off --off
-verdict "--report with a relative name" sets OFFLOAD_REPORT "$PWD/r.json" --report r.json
-verdict "--report= with a full name" sets OFFLOAD_REPORT "$scratch/r.json" --report="$scratch/r.json"
+verdict "--log with a relative name" sets OFFLOAD_REPORT "$PWD/r.json" --log r.json
+verdict "--log= with a full name" sets OFFLOAD_REPORT "$scratch/r.json" --log="$scratch/r.json"
+verdict "--policy" sets OFFLOAD_POLICY never --policy=auto --policy never
+verdict "--buffers" sets OFFLOAD_BUFFERS compare --buffers=compare
+verdict "--include and --exclude" joins_patterns
+verdict "options end at the first word that is none" sets OFFLOAD '' env
 verdict "--engines" sets OFFLOAD_ENGINES clone,kernel --engines clone,kernel
 verdict "--min-size" sets OFFLOAD_MIN_SIZE 4096 --min-size 4096
 verdict "-- ends the options" sets OFFLOAD off --off --
@@ -134,10 +351,28 @@ verdict "--help" shows_help
 verdict "--version" shows_version
 verdict "no command" says 125 'no command'
 verdict "an unknown option" says 125 --wrong --wrong true
-verdict "--report without a value" says 125 'needs a value' --report
-verdict "--report with nothing" says 125 'empty' --report '' true
-verdict "--report with a directory" says 125 'directory' --report "$scratch" true
-verdict "--report where no directory is" says 125 'does not exist' --report "$scratch/no/where" true
+verdict "an unknown letter" says 125 -x -vx true
+verdict "a letter's value is missing" says 125 '-o needs a value' -vo
+verdict "a value where none belongs" says 125 'takes no value' --off=yes true
+verdict "--report with an unknown form" says 125 'table or json' --report=xml true
+verdict "--report= with nothing" says 125 'table or json' --report= true
+verdict "--log without a value" says 125 'needs a value' --log
+for option in --log --output; do
+    verdict "$option with nothing" says 125 'empty' -v $option '' true
+    verdict "$option with a directory" says 125 'directory' -v $option "$scratch" true
+    verdict "$option where no directory is" says 125 'does not exist' -v $option "$scratch/no/where" true
+    verdict "$option that may not be written" not_writable $option
+done
+verdict "--output without anything to write" says 125 'nothing to write' -o "$scratch/file" true
+verdict "--policy with an unknown word" says 125 'sometimes' --policy=sometimes true
+verdict "--policy with nothing" says 125 'policy' --policy= true
+verdict "--buffers=lazy" says 125 'not in this version' --buffers=lazy true
+verdict "--buffers with an unknown word" says 125 'eager' --buffers eager true
+verdict "--exclude with nothing" says 125 'empty pattern' --exclude= true
+verdict "--min-size with nothing" says 125 'bytes' --min-size= true
+verdict "--min-size beyond all files" says 125 'more than any file' --min-size 99999999999999999999 true
+verdict "--engines with an empty place" says 125 'does not know' --engines clone, true
+verdict "options before a subcommand" says 125 runs\ no\ command -v doctor
 verdict "--engines with nothing" says 125 'empty' --engines '' true
 verdict "--engines with an unknown name" says 125 'teleport' --engines clone,teleport true
 verdict "--min-size with a word" says 125 'many' --min-size many true
@@ -146,7 +381,26 @@ verdict "a command that is not there" says 127 'no such command' no-such-command
 verdict "a path that is not there" says 127 'no such file' ./no/such/path
 verdict "a command that is a directory" says 126 'directory' "$scratch"
 verdict "a command that is no program" plain_file
+verdict "a script without its interpreter" no_interpreter
+verdict "a script without #!" no_shebang
+verdict "a program that is none" not_a_program
+verdict "a program called probe" program_called_probe
+for fd in 0 1 2; do
+    verdict "descriptor $fd closed stays closed" closed $fd
+done
+verdict "--help that cannot be printed" cannot_print --help
+verdict "--version that cannot be printed" cannot_print --version
+verdict "a library of another version" other_version
+verdict "a library without a version" no_version
+verdict "a library that LD_PRELOAD cannot name" in_bad_place
 verdict "a library that is not there" without_library
-verdict "from the source tree, by a link too" from_source_tree
+verdict "called by the name of another program" by_name
+verdict "called by name, through PATH" by_name_in_path
+verdict "called by name, argv[0] is as called" by_name_keeps_argv0
+verdict "called by name, twice in PATH" by_name_twice
+verdict "called by name, of nothing" by_name_nothing
+verdict "called by name, without a library" by_name_without_library
+verdict "by a link" by_a_link
+verdict "needs libc only" needs_libc_only
 verdict "installed and uninstalled" installed
 verdict "installed in a stage" staged

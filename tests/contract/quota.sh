@@ -42,6 +42,7 @@ each_filesystem() {
     "$@" "dd beyond the quota at a part of a block, on $fs" copies 1 7 \
         dd if=$source of=copy bs=100k status=noxfer
     "$@" "cp beyond the quota, on $fs" copies 1 8 cp --reflink=never $source copy
+    "$@" "busybox cp (sendfile) beyond the quota, on $fs" copies 1 8 busybox cp $source copy
     "$@" "dd within the quota, on $fs" copies 0 64 dd if=$source of=copy bs=128k status=noxfer
 }
 
@@ -49,7 +50,7 @@ without_quota() {
     verdict "$1" skip "$fs has no quota on this kernel"
 }
 
-plan 8
+plan 10
 for fs in xfs btrfs; do
     limit_mib=8
     (

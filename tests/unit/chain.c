@@ -105,3 +105,15 @@ Test(chain, an_engine_gives_the_kernels_errno)
     cr_expect_eq(engine_clone.copy(&pair, 0, 0, 4096), -9 /* EBADF */);
     cr_expect_eq(engine_kernel.copy(&pair, 0, 0, 4096), -9);
 }
+
+Test(chain, each_engine_is_asked_as_the_choice_asks_it)
+{
+    struct file_pair pair = pair_on(XFS);
+    cr_expect_eq(engine_refusal(0, &pair, ~0U), REASON_NONE);
+    cr_expect_eq(engine_refusal(1, &pair, CLONE), REASON_NO_ENGINE);
+    cr_expect_eq(engine_refusal(0, &pair, BY_KERNEL), REASON_NO_ENGINE);
+    pair.compares = true;
+    cr_expect_eq(engine_refusal(1, &pair, ~0U), REASON_SLOWER);
+    pair.destination_device = 8;
+    cr_expect_eq(engine_refusal(0, &pair, ~0U), REASON_OTHER_FS);
+}

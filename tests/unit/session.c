@@ -341,7 +341,10 @@ Test(session, destinations_that_do_not_fit)
 {
     int source = file_filled(SIZE, 1), full = file_filled(SIZE, 2), appending = file_new();
     file_tick();
-    cr_expect_eq(fits(source, full), REASON_OVERWRITES);
+    cr_expect_eq(fits(source, full), REASON_NONE);
+    cr_expect_eq(s.exact, REASON_OVERWRITES, "nothing may run ahead where data is");
+    candidate_for(source, full, BLOCK - 4096);
+    cr_expect_eq(session_fits(&s, &c), REASON_OVERWRITES, "and small pieces are not worth a clone each");
     cr_expect_eq(fcntl(appending, F_SETFL, O_APPEND), 0);
     cr_expect_eq(fits(source, appending), REASON_APPENDS);
     char path[40];

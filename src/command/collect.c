@@ -1,0 +1,197 @@
+#include "collect.h"
+
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* No record is longer: three names of PATH_MAX, each byte as \u00xx and in hexadecimal, and the rest. */
+#define LINE_MAX_BYTES ((size_t)256 << 10)
+/* Room that a new file must find: it would be of no use to find out later that there is none. */
+#define ROOM (64 << 10)
+/* So much is read before its room is given back. */
+#define GIVE_BACK (1 << 20)
+
+/* ---- the file ---- */
+
+int above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+    return high;
+}
+
+static bool make_in(struct collect *c, const char *directory)
+{
+    if (!directory || *directory != '/')
+        return false;
+    int n = snprintf(c->path, sizeof c->path, "%s/offload.XXXXXX", directory);
+    if (n < 0 || (size_t)n >= sizeof c->path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    /* Mode 0600, by mkstemp(3) itself. */
+    int fd = mkostemp(c->path, O_CLOEXEC | O_APPEND);
+    if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, ROOM) < 0 && errno == ENOSPC) {
+        unlink(c->path);
+        close(fd);
+        errno = ENOSPC;
+        return false;
+    }
+    c->file = above_standard(fd);
+    return c->file >= 0;
+}
+
+static bool watch(struct collect *c)
+{
+    struct stat status;
+    c->notice = above_standard(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (fstat(c->file, &status) < 0)
+        return false;
+    c->device = status.st_dev;
+    c->inode = status.st_ino;
+    /* Where there are no more inotify instances to be had, the file is read at the end only. */
+    if (c->notice >= 0 && inotify_add_watch(c->notice, c->path, IN_MODIFY) < 0) {
+        close(c->notice);
+        c->notice = -1;
+    }
+    return true;
+}
+
+bool collect_open(struct collect *collect, collect_use *use, void *what)
+{
+    const char *const directories[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
+    *collect = (struct collect){.file = -1, .notice = -1, .forward = {-1, -1}, .use = use, .what = what};
+    collect->line = malloc(LINE_MAX_BYTES + 1);
+    if (!collect->line)
+        return false;
+    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+        if (make_in(collect, directories[i]))
+            return watch(collect);
+    return false;
+}
+
+/* ---- lines ---- */
+
+/*
+ * In one write(2), since others may write to the same file at the same time (O_APPEND). As in the library, a line that
+ * cannot be written is lost.
+ */
+static void hand_on(struct collect *c, const char *line, size_t n)
+{
+    for (size_t i = 0; i < sizeof c->forward / sizeof *c->forward; i++)
+        if (c->forward[i] >= 0 && write(c->forward[i], line, n) < 0)
+            c->not_handed_on++;
+}
+
+static void use_line(struct collect *c)
+{
+    struct record record;
+    if (c->too_long || !record_read(&record, c->line, c->length)) {
+        c->unusable++;
+        return;
+    }
+    c->line[c->length] = '\n';
+    if (!record.progress || c->forward_progress)
+        hand_on(c, c->line, c->length + 1);
+    c->use(c->what, &record);
+    record_free(&record);
+}
+
+/* Adds bytes of a line; one that is too long is not kept. */
+static void add_bytes(struct collect *c, const char *bytes, size_t n)
+{
+    if (c->length + n > LINE_MAX_BYTES)
+        c->too_long = true;
+    if (c->too_long)
+        return;
+    memcpy(c->line + c->length, bytes, n);
+    c->length += n;
+}
+
+static void split(struct collect *c, const char *bytes, size_t n)
+{
+    while (n) {
+        const char *end = memchr(bytes, '\n', n);
+        size_t part = end ? (size_t)(end - bytes) : n;
+        add_bytes(c, bytes, part);
+        if (!end)
+            return;
+        use_line(c);
+        c->length = 0;
+        c->too_long = false;
+        bytes += part + 1;
+        n -= part + 1;
+    }
+}
+
+/* What was read need not take room any more: a command may run for months. */
+static void give_back(const struct collect *c, off_t before)
+{
+    if (c->offset / GIVE_BACK != before / GIVE_BACK)
+        fallocate(c->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, c->offset);
+}
+
+/* The end of what is to be read now: more may come faster than it is read. */
+static off_t end_of_file(struct collect *c)
+{
+    struct stat now;
+    if (fstat(c->file, &now) < 0)
+        return c->offset;
+    /* The program found the file and cut it. */
+    if (now.st_size < c->offset) {
+        c->offset = now.st_size;
+        c->unusable++;
+    }
+    return now.st_size;
+}
+
+static void drain_notices(const struct collect *c)
+{
+    char events[4096];
+    while (c->notice >= 0 && read(c->notice, events, sizeof events) > 0)
+        ;
+}
+
+void collect_read(struct collect *collect)
+{
+    char bytes[16384];
+    ssize_t n;
+    drain_notices(collect);
+    off_t end = end_of_file(collect);
+    off_t before = collect->offset;
+    while (collect->offset < end && (n = pread(collect->file, bytes, sizeof bytes, collect->offset)) > 0) {
+        collect->offset += n;
+        split(collect, bytes, (size_t)n);
+    }
+    give_back(collect, before);
+}
+
+/* ---- the end ---- */
+
+/* Only what was made here: the name may mean another file by now. */
+static void remove_file(const struct collect *c)
+{
+    struct stat now;
+    if (lstat(c->path, &now) == 0 && now.st_dev == c->device && now.st_ino == c->inode)
+        unlink(c->path);
+}
+
+void collect_close(struct collect *collect)
+{
+    collect_read(collect);
+    collect->unusable += collect->length > 0 || collect->too_long;
+    remove_file(collect);
+    close(collect->file);
+    if (collect->notice >= 0)
+        close(collect->notice);
+    free(collect->line);
+}

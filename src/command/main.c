@@ -1,0 +1,123 @@
+/* offload: runs a command with liboffload, and tells what became of its copies. */
+#include "command.h"
+#include "library.h"
+#include "names.h"
+#include "options.h"
+#include "program.h"
+#include "progress.h"
+#include "run.h"
+#include "watch.h"
+
+#include <config.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_set_to(const char *variable, const char *value)
+{
+    const char *is = getenv(variable);
+    return is && strcmp(is, value) == 0;
+}
+
+/* ---- what needs no command ---- */
+
+static int finish_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    fail(STATUS_FAILED, "cannot write to standard output: %s; give it room, or another place", strerror(errno));
+}
+
+typedef int subcommand(int argc, char **argv);
+
+static subcommand *find_subcommand(const char *word)
+{
+    return strcmp(word, "probe") == 0 ? probe_main : strcmp(word, "doctor") == 0 ? doctor_main : NULL;
+}
+
+static int run_subcommand(subcommand *run, const struct options *options, int argc, char **argv)
+{
+    if (options->words > 1)
+        fail(STATUS_FAILED, "%s runs no command, so %s before it means nothing; for a program of that name write -- %s",
+             argv[options->words], name_printable(argv[options->words - 1]), argv[options->words]);
+    return run(argc - options->words, argv + options->words);
+}
+
+/* ---- a command ---- */
+
+/* Why the library, which is in LD_PRELOAD if `library`, cannot recognise anything in that program; or NULL. */
+static const char *why_nothing(const char *library, const char *path)
+{
+    if (!library)
+        return "the program ran without the library";
+    if (is_set_to("OFFLOAD", "off"))
+        return "the library is switched off (OFFLOAD=off or --off)";
+    char *refuses = program_refuses(path);
+    char *text = NULL;
+    if (!refuses)
+        return NULL;
+    char *shown = name_printable(path);
+    if (asprintf(&text, "the library is not in %s: %s", shown, refuses) < 0)
+        text = refuses;
+    free(shown);
+    return text;
+}
+
+_Noreturn static void run(struct options *options, bool called_by_name, const char *path, char **argv)
+{
+    const char *library = library_to_load(!called_by_name);
+    options->progress = options->progress && progress_possible();
+    struct watch watch = {.options = options};
+    /* An outer `offload` watches already, unless this one was asked itself. */
+    watch.always = is_set_to("OFFLOAD_POLICY", "always") && (options->always || !getenv("OFFLOAD_COLLECT"));
+    /* The library would leave the file of --log for the outer one's. */
+    bool logs_within = options->logs && getenv("OFFLOAD_COLLECT");
+    bool watched = options->verbose || options->report || options->progress || watch.always || logs_within;
+    if (watched)
+        watch.nothing = why_nothing(library, path);
+    if (library)
+        library_preload(library);
+    if (!watched)
+        run_in_place(path, argv);
+    watch_run(&watch, path, argv);
+}
+
+/* ---- the two ways to be called ---- */
+
+/* A link to this executable: the program of the link's name is run. */
+static bool is_called_by_name(const char *called_as)
+{
+    const char *slash = strrchr(called_as, '/');
+    const char *name = slash ? slash + 1 : called_as;
+    return *name && strcmp(name, "offload") != 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    setlocale(LC_CTYPE, "");
+    if (argc > 0 && is_called_by_name(argv[0]))
+        run(&options, true, program_find_real(argv[0]), argv);
+    options_read(&options, argc, argv);
+    if (options.help) {
+        options_help();
+        return finish_output();
+    }
+    if (options.version) {
+        puts("offload " PACKAGE_VERSION);
+        return finish_output();
+    }
+    if (options.words >= argc)
+        fail(STATUS_FAILED, "no command given: see 'offload --help'");
+    char **command = argv + options.words;
+    subcommand *alone = options.ended ? NULL : find_subcommand(command[0]);
+    if (alone)
+        return run_subcommand(alone, &options, argc, argv);
+    if (options.output && !options.verbose && !options.report)
+        fail(STATUS_FAILED, "--output has nothing to write: add -v or --report");
+    run(&options, false, program_find(command[0]), command);
+}

@@ -1,0 +1,243 @@
+#include "program.h"
+
+#include "command.h"
+#include "names.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* As many `#!` as the kernel follows (fs/exec.c, exec_binprm()). */
+#define SCRIPTS_MAX 5
+
+const char *program_self(void)
+{
+    static char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = 0;
+    return n > 0 ? path : NULL;
+}
+
+/* ---- finding it ---- */
+
+static bool may_execute(const char *path)
+{
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* This executable, or another one's link to another installation's: `dd` that leads to a file called offload. */
+static bool is_offload(const char *path)
+{
+    struct stat it, self;
+    if (stat(path, &it) == 0 && stat("/proc/self/exe", &self) == 0 && it.st_dev == self.st_dev &&
+        it.st_ino == self.st_ino)
+        return true;
+    char *target = realpath(path, NULL);
+    const char *slash = target ? strrchr(target, '/') : NULL;
+    bool is = slash && strcmp(slash, "/offload") == 0;
+    free(target);
+    return is;
+}
+
+/*
+ * The file of that name in a directory of PATH, executable if there is such a one. NULL if there is none. An empty
+ * place in PATH is the current directory (POSIX, 8.3).
+ */
+static char *search(const char *name, bool (*skip)(const char *path))
+{
+    const char *rest = getenv("PATH");
+    char *found = NULL;
+    if (!rest)
+        rest = "/bin:/usr/bin"; /* as execvp(3) */
+    while (rest) {
+        size_t n = strcspn(rest, ":");
+        char *path;
+        if (asprintf(&path, "%.*s%s%s", (int)n, rest, n ? "/" : "./", name) < 0)
+            return found;
+        rest = rest[n] ? rest + n + 1 : NULL;
+        if (!is_file(path) || (skip && skip(path)) || (found && !may_execute(path))) {
+            free(path);
+            continue;
+        }
+        free(found);
+        found = path;
+        if (may_execute(found))
+            return found;
+    }
+    return found;
+}
+
+char *program_find(const char *name)
+{
+    char *shown = name_printable(name);
+    char *path = strchr(name, '/') ? strdup(name) : search(name, NULL);
+    if (!path)
+        fail(STATUS_NOT_FOUND, "cannot run %s: no such command in PATH; check its name, or give its full path", shown);
+    if (access(path, F_OK) < 0)
+        fail(STATUS_NOT_FOUND, "cannot run %s: no such file; check its name", shown);
+    if (is_directory(path))
+        fail(STATUS_CANNOT_RUN, "cannot run %s: it is a directory; name a program", shown);
+    if (!may_execute(path))
+        fail(STATUS_CANNOT_RUN, "cannot run %s: it is not executable; make it so with chmod +x", shown);
+    free(shown);
+    return path;
+}
+
+char *program_find_real(const char *called_as)
+{
+    const char *slash = strrchr(called_as, '/');
+    const char *name = slash ? slash + 1 : called_as;
+    char *path = search(name, is_offload);
+    if (path && may_execute(path))
+        return path;
+    char *shown = name_printable(name);
+    if (path)
+        fail(STATUS_CANNOT_RUN, "cannot run %s: %s is not executable; make it so with chmod +x", shown, path);
+    fail(STATUS_NOT_FOUND,
+         "cannot run the real %s: PATH has no other than this link to offload; add the directory where it is", shown);
+}
+
+/* ---- looking into it ---- */
+
+__attribute__((format(printf, 1, 2))) static char *clause(const char *format, ...)
+{
+    char *text;
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    return n < 0 ? NULL : text;
+}
+
+/* The dynamic linker that this process was started with: the one that loads the library. */
+static int own_linker(struct dl_phdr_info *info, size_t size, void *linker)
+{
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_INTERP)
+            *(const char **)linker = (const char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    return 1; /* the first is the program itself */
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
+static char *refuses_linker(const char *linker)
+{
+    const char *own = NULL;
+    dl_iterate_phdr(own_linker, &own);
+    if (!own || strcmp(own, linker) == 0 || same_file(own, linker))
+        return NULL;
+    char *shown = text_printable(linker);
+    char *text = strstr(linker, "ld-musl") ? clause("it was built for another C library, musl")
+                                           : clause("it is started by another dynamic linker, %s", shown);
+    free(shown);
+    return text;
+}
+
+/* The name of the dynamic linker in a program header, or "" if it cannot be read. */
+static void read_linker(int fd, const ElfW(Phdr) * header, char linker[PATH_MAX])
+{
+    size_t n = header->p_filesz < PATH_MAX ? header->p_filesz : PATH_MAX - 1;
+    ssize_t got = pread(fd, linker, n, (off_t)header->p_offset);
+    linker[got > 0 ? got : 0] = 0;
+}
+
+static char *refuses_elf(int fd, const ElfW(Ehdr) * elf)
+{
+    ElfW(Ehdr) own;
+    int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    bool known = self >= 0 && pread(self, &own, sizeof own, 0) == (ssize_t)sizeof own;
+    if (self >= 0)
+        close(self);
+    if (known && (elf->e_ident[EI_CLASS] != own.e_ident[EI_CLASS] || elf->e_machine != own.e_machine))
+        return clause("it was built for another architecture");
+    for (unsigned i = 0; i < elf->e_phnum; i++) {
+        ElfW(Phdr) header;
+        char linker[PATH_MAX];
+        off_t place = (off_t)(elf->e_phoff + (uint64_t)i * elf->e_phentsize);
+        if (pread(fd, &header, sizeof header, place) != (ssize_t)sizeof header)
+            return NULL;
+        if (header.p_type != PT_INTERP)
+            continue;
+        read_linker(fd, &header, linker);
+        return refuses_linker(linker);
+    }
+    return clause("it is a static program, into which no library can be loaded");
+}
+
+/* Programs with more rights than their caller are started by a linker that ignores him (ld.so(8), AT_SECURE). */
+static char *refuses_caller(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return NULL;
+    if ((status.st_mode & S_ISUID && status.st_uid != geteuid()) ||
+        (status.st_mode & S_ISGID && status.st_gid != getegid()))
+        return clause("it is a setuid or setgid program, which loads no library of its caller's");
+    if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0)
+        return clause("it has capabilities of its own (getcap), and loads no library of its caller's");
+    return NULL;
+}
+
+/* The interpreter's name in the first line of a script, in place, or NULL if it is none. */
+static char *interpreter(char *start)
+{
+    if (start[0] != '#' || start[1] != '!')
+        return NULL;
+    char *name = start + 2 + strspn(start + 2, " \t");
+    name[strcspn(name, " \t\n")] = 0;
+    return *name ? name : NULL;
+}
+
+static char *refuses(const char *path, int scripts)
+{
+    union {
+        char text[512];
+        ElfW(Ehdr) elf;
+    } start = {.text = ""};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    char *why = NULL;
+    ssize_t n = pread(fd, start.text, sizeof start.text - 1, 0);
+    char *next = n > 2 && scripts > 0 ? interpreter(start.text) : NULL;
+    if (next) {
+        why = refuses(next, scripts - 1);
+    } else if (n >= (ssize_t)sizeof start.elf && memcmp(start.elf.e_ident, ELFMAG, SELFMAG) == 0) {
+        why = refuses_caller(fd);
+        if (!why)
+            why = refuses_elf(fd, &start.elf);
+    }
+    close(fd);
+    return why;
+}
+
+char *program_refuses(const char *path)
+{
+    return refuses(path, SCRIPTS_MAX);
+}

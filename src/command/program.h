@@ -1,0 +1,23 @@
+/* The program behind the command's name: where it is, and whether the library can be loaded into it. */
+#ifndef OFFLOAD_PROGRAM_H
+#define OFFLOAD_PROGRAM_H
+
+/* The path of this executable, or NULL where /proc does not tell. In memory that stays. */
+const char *program_self(void);
+
+/*
+ * The path of the program that execvp(3) would run for that name. To be freed. Where there is none, says so and ends
+ * the process as env(1) does.
+ */
+char *program_find(const char *name);
+
+/* As program_find(), for a link to this executable: the first program of that name in PATH that is none. */
+char *program_find_real(const char *called_as);
+
+/*
+ * Why no library can be loaded into that program, seen from its file: a clause for the user, to be freed, or NULL if
+ * nothing is to be seen.
+ */
+char *program_refuses(const char *path);
+
+#endif
