@@ -330,7 +330,8 @@ static void leave_session(struct session *s)
 static bool write_running(int fd, const struct program_write *w, bool *running)
 {
     uint64_t blocked;
-    if (!table_enter_running(&blocked))
+    *running = false;
+    if (!copy_running() || !table_enter_running(&blocked))
         return false;
     struct session *s = running_session(fd);
     bool served = s && session_write(s, w);
@@ -390,45 +391,72 @@ static bool guess_source(struct candidate *c)
     return false;
 }
 
-static bool write_guessed(int fd, const struct program_write *w)
+static bool write_guessed(struct candidate *c)
 {
-    struct candidate c = {.destination = fd, .write = w, .n = w->n};
-    bool served = guess_source(&c) && write_first(&c, NULL);
+    bool served = guess_source(c) && write_first(c, NULL);
     if (!served)
-        recogniser_guessed_wrong(fd);
+        recogniser_guessed_wrong(c->destination);
     return served;
 }
 
-bool copy_write_recognised(int fd, const struct program_write *w)
+/* May a session begin with a write of n bytes from `first` on? *note: how they were read, or NULL. */
+static bool may_begin(int fd, const void *first, size_t n, const struct read_note **note)
 {
-    bool running = false;
-    if (w->n == 0 || w->n > LONGEST_CALL || switched_off())
-        return false;
-    if (copy_running() && write_running(fd, w, &running))
+    *note = recogniser_match(first);
+    return *note ? recogniser_worth((*note)->fd, fd) : recogniser_may_guess(fd, n);
+}
+
+static bool write_beginning(int fd, const struct program_write *w, const struct read_note *note)
+{
+    struct candidate c = {.source = note ? note->fd : -1, .destination = fd, .write = w, .n = w->n};
+    return note ? write_first(&c, note) : write_guessed(&c);
+}
+
+/* Sessions run in the process; perhaps one for this descriptor. */
+static bool serve_among_others(int fd, const struct program_write *w)
+{
+    const struct read_note *note;
+    bool running;
+    if (write_running(fd, w, &running))
         return true;
-    if (running)
+    return !running && may_begin(fd, w->pieces->iov_base, w->n, &note) && write_beginning(fd, w, note);
+}
+
+bool copy_write_recognised(int fd, const void *buffer, size_t n, off_t at)
+{
+    const struct read_note *note;
+    bool others = copy_running();
+    if (n == 0 || n > LONGEST_CALL || switched_off() || !(others || may_begin(fd, buffer, n, &note)))
         return false;
-    const struct read_note *note = recogniser_match(w->pieces->iov_base);
-    if (!note)
-        return recogniser_may_guess(fd, w->n) && write_guessed(fd, w);
-    struct candidate c = {.source = note->fd, .destination = fd, .write = w, .n = w->n};
-    return recogniser_worth(note->fd, fd) && write_first(&c, note);
+    struct iovec piece = {(void *)buffer, n};
+    struct program_write w = {&piece, 1, n, at};
+    return others ? serve_among_others(fd, &w) : write_beginning(fd, &w, note);
+}
+
+/* Adds the pieces up, without those that are empty at the start (libstdc++ writes one). False if they are too long. */
+static bool measure(struct program_write *w)
+{
+    for (; w->count > 1 && w->pieces->iov_len == 0; w->count--)
+        w->pieces++;
+    for (int i = 0; i < w->count; i++) {
+        if (w->pieces[i].iov_len > LONGEST_CALL - w->n)
+            return false;
+        w->n += w->pieces[i].iov_len;
+    }
+    return w->n > 0;
 }
 
 bool copy_write_of_pieces(int fd, const struct iovec *pieces, int count, off_t at)
 {
     struct program_write w = {.pieces = pieces, .count = count, .at = at};
-    if (count <= 0 || count > IOV_MAX || settings.filtered || !compare_readable(pieces, (size_t)count * sizeof *pieces))
+    if (count <= 0 || count > IOV_MAX || switched_off() || settings.filtered ||
+        !compare_readable(pieces, (size_t)count * sizeof *pieces) || !measure(&w))
         return false;
-    /* libstdc++ writes an empty piece before the bytes. */
-    for (; w.count > 1 && w.pieces->iov_len == 0; w.count--)
-        w.pieces++;
-    for (int i = 0; i < w.count; i++) {
-        if (w.pieces[i].iov_len > LONGEST_CALL - w.n)
-            return false;
-        w.n += w.pieces[i].iov_len;
+    if (!copy_running() && w.n < GUESS_LEAST) {
+        recogniser_guessed_wrong(fd);
+        return false;
     }
-    return copy_write_recognised(fd, &w);
+    return serve_among_others(fd, &w);
 }
 
 /* An offset of the program's, which may lie in memory that is not there: sendfile(2) gives EFAULT then. */

@@ -19,7 +19,7 @@
 #include <sys/types.h>
 
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
-bool copy_write_recognised(int fd, const struct program_write *write);
+bool copy_write_recognised(int fd, const void *buffer, size_t n, off_t at);
 bool copy_write_of_pieces(int fd, const struct iovec *pieces, int count, off_t at);
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags);
@@ -59,18 +59,17 @@ static inline ssize_t copy_read_from(int fd, ssize_t n)
  * Asks whether the n bytes that a write is about to put at `at`, or, if that is -1, at the descriptor's offset, are
  * there already. True: they are, the offset has moved, the write must not be made and would have returned n.
  */
-static inline bool copy_write_at(int fd, const void *buffer, size_t n, off_t at)
+static inline bool copy_pwrite(int fd, const void *buffer, size_t n, off_t at)
 {
-    if (!copy_watching() && !(recogniser_noted(buffer) && !recogniser_is_irregular(fd)) && !recogniser_may_guess(fd, n))
-        return false;
-    struct iovec piece = {(void *)buffer, n};
-    struct program_write write = {&piece, 1, n, at};
-    return copy_write_recognised(fd, &write);
+    return (copy_watching() || recogniser_may_guess(fd, n)) && copy_write_recognised(fd, buffer, n, at);
 }
 
+/* Likewise for write(2), whose bytes were mostly read to where they are. */
 static inline bool copy_write(int fd, const void *buffer, size_t n)
 {
-    return copy_write_at(fd, buffer, n, -1);
+    return (copy_watching() || (recogniser_noted(buffer) && !recogniser_is_irregular(fd)) ||
+            recogniser_may_guess(fd, n)) &&
+           copy_write_recognised(fd, buffer, n, -1);
 }
 
 /* Likewise for writev(2) and pwritev(2). */

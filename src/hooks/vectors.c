@@ -17,7 +17,7 @@ EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
 EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
 {
     cancellation_point();
-    if (to >= 0 && copy_write_at(fd, buf, n, to))
+    if (to >= 0 && copy_pwrite(fd, buf, n, to))
         return (ssize_t)n;
     copy_settle(fd);
     return copy_wrote(fd, original_pwrite(fd, buf, n, to));

@@ -120,7 +120,7 @@ has_cause() { # CAUSE COMMAND...
 overwrites() {
     rm -f "$report"
     cp --reflink=never source copy
-    run_preloaded env OFFLOAD_REPORT="$report" dd if=source of=copy bs=64k conv=notrunc status=none
+    run_preloaded env OFFLOAD_REPORT="$report" dd if=source of=copy bs=32k conv=notrunc status=none
     valid
     [ "$(field .cause)" = overwrites ] || fail "the cause is $(field .cause)"
 }
@@ -181,7 +181,7 @@ reflink_filesystem() {
     make_source source
     head -c 5000 source >small
     # shellcheck disable=SC2016 # for perl
-    export perl='while (sysread(STDIN, $x, 65536)) { syswrite(STDOUT, $x) }'
+    export perl='while (sysread(STDIN, $x, 32768)) { syswrite(STDOUT, $x) }'
     verdict "a whole clone is reported as the kernel sees it, on $fs" whole_clone
     verdict "a copy that ends in the middle has a reason, on $fs" partly
     verdict "a name with quotes and backslashes, on $fs" named "a \"quote\" and a \\ 'backslash'"

@@ -12,6 +12,8 @@ bound_in_place=80
 # for each of the few comparisons, some fifteen calls.
 calls_more_through_pipe=2
 calls_more_in_place=120
+# How long a vector is stands in the program's memory, which must be there.
+calls_more_vectors=12
 
 instructions() { # NAME COUNT [PRELOAD]
     limited env ${3:+LD_PRELOAD="$3"} valgrind --tool=callgrind --callgrind-out-file=/dev/null \
@@ -46,6 +48,7 @@ few_more() { # NAME
     case $1 in
     through-pipe) allowed=$calls_more_through_pipe ;;
     change-in-place) allowed=$calls_more_in_place ;;
+    vectors) allowed=$calls_more_vectors ;;
     esac
     ! grep -q '^-[^-]' "$scratch/more" || return 1
     more=$(grep -c '^+[^+]' "$scratch/more")
