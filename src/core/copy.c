@@ -403,13 +403,22 @@ static bool write_guessed(struct candidate *c)
 static bool may_begin(int fd, const void *first, size_t n, const struct read_note **note)
 {
     *note = recogniser_match(first);
-    return *note ? recogniser_worth((*note)->fd, fd) : recogniser_may_guess(fd, n);
+    if (*note && recogniser_worth((*note)->fd, fd))
+        return true;
+    bool leaves_no_doubt = *note && recogniser_is_newest(*note);
+    *note = NULL;
+    return !leaves_no_doubt && recogniser_may_guess(fd, n);
 }
 
+/*
+ * An allocator may have given the memory of an earlier read to other bytes since: then the note is wrong, and a guess may
+ * be right.
+ */
 static bool write_beginning(int fd, const struct program_write *w, const struct read_note *note)
 {
     struct candidate c = {.source = note ? note->fd : -1, .destination = fd, .write = w, .n = w->n};
-    return note ? write_first(&c, note) : write_guessed(&c);
+    bool leaves_no_doubt = note && recogniser_is_newest(note);
+    return (note && write_first(&c, note)) || (!leaves_no_doubt && recogniser_may_guess(fd, w->n) && write_guessed(&c));
 }
 
 /* Sessions run in the process; perhaps one for this descriptor. */

@@ -48,10 +48,18 @@ static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
 }
 
 /* Tells that a read of `fd` by another call, into wherever, gave n bytes, or failed. Returns n. */
-static inline ssize_t copy_read_from(int fd, ssize_t n)
+static inline ssize_t copy_read_pieces(int fd, ssize_t n)
 {
     if (n > 0)
-        recogniser_note_source(fd);
+        recogniser_note_other(fd, (size_t)n);
+    return n;
+}
+
+/* Likewise by a call that does not move the offset. */
+static inline ssize_t copy_read_at(int fd, ssize_t n)
+{
+    if (n > 0)
+        recogniser_note_other(fd, 0);
     return n;
 }
 

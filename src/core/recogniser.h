@@ -65,6 +65,18 @@ static inline void recogniser_note(int fd, const void *buffer, size_t n)
     read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd};
 }
 
+/*
+ * Tells of a read by another call, into whatever memory, after which no older note is the newest. `moved`: bytes that the
+ * descriptor's offset moved by.
+ */
+static inline void recogniser_note_other(int fd, size_t moved)
+{
+    if (recogniser_is_irregular(fd))
+        return;
+    recogniser_note_source(fd);
+    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){NULL, moved, fd};
+}
+
 /* Whether any note's buffer holds the byte at `from`. What every write of every program asks. */
 static inline bool recogniser_noted(const void *from)
 {
@@ -83,6 +95,12 @@ static inline const struct read_note *recogniser_match(const void *from)
             return note;
     }
     return NULL;
+}
+
+/* Whether nothing was read since the note was left. */
+static inline bool recogniser_is_newest(const struct read_note *note)
+{
+    return note == &read_notes.notes[(read_notes.next - 1) % NOTES];
 }
 
 /*

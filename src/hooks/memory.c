@@ -14,6 +14,6 @@ EXPORT void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t f
     }
     void *mapping = original_mmap(at, n, protection, flags, fd, from);
     if (mapping != MAP_FAILED && !(flags & MAP_ANONYMOUS))
-        copy_read_from(fd, 1);
+        copy_read_at(fd, 1);
     return mapping;
 }

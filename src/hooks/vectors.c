@@ -5,13 +5,13 @@
 EXPORT ssize_t pread(int fd, void *buf, size_t n, off_t from)
 {
     copy_look(fd);
-    return copy_read_from(fd, original_pread(fd, buf, n, from));
+    return copy_read_at(fd, original_pread(fd, buf, n, from));
 }
 
 EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
 {
     copy_look(fd);
-    return copy_read_from(fd, original___pread_chk(fd, buf, n, from, room));
+    return copy_read_at(fd, original___pread_chk(fd, buf, n, from, room));
 }
 
 EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
@@ -26,7 +26,7 @@ EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
 EXPORT ssize_t readv(int fd, const struct iovec *v, int count)
 {
     copy_look(fd);
-    return copy_read_from(fd, original_readv(fd, v, count));
+    return copy_read_pieces(fd, original_readv(fd, v, count));
 }
 
 static ssize_t pieces_length(const struct iovec *v, int count)
@@ -49,7 +49,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *v, int count)
 EXPORT ssize_t preadv(int fd, const struct iovec *v, int count, off_t from)
 {
     copy_look(fd);
-    return copy_read_from(fd, original_preadv(fd, v, count, from));
+    return copy_read_at(fd, original_preadv(fd, v, count, from));
 }
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *v, int count, off_t to)
@@ -64,7 +64,7 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *v, int count, off_t to)
 EXPORT ssize_t preadv2(int fd, const struct iovec *v, int count, off_t from, int flags)
 {
     copy_look(fd);
-    return copy_read_from(fd, original_preadv2(fd, v, count, from, flags));
+    return copy_read_at(fd, original_preadv2(fd, v, count, from, flags));
 }
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int flags)
