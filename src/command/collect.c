@@ -66,16 +66,40 @@ static bool watch(struct collect *c)
     return true;
 }
 
+/* Only what was made here: the name may mean another file by now. */
+static void remove_file(const struct collect *c)
+{
+    struct stat now;
+    if (lstat(c->path, &now) == 0 && now.st_dev == c->device && now.st_ino == c->inode)
+        unlink(c->path);
+}
+
+static const struct collect *to_be_removed;
+
+static void remove_now(void)
+{
+    if (to_be_removed)
+        remove_file(to_be_removed);
+    to_be_removed = NULL;
+}
+
+static bool remove_at_exit(const struct collect *c)
+{
+    to_be_removed = c;
+    return atexit(remove_now) == 0;
+}
+
 bool collect_open(struct collect *collect, collect_use *use, void *what)
 {
     const char *const directories[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
-    *collect = (struct collect){.file = -1, .notice = -1, .forward = {-1, -1}, .use = use, .what = what};
+    collect->use = use;
+    collect->what = what;
     collect->line = malloc(LINE_MAX_BYTES + 1);
     if (!collect->line)
         return false;
     for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
         if (make_in(collect, directories[i]))
-            return watch(collect);
+            return watch(collect) && remove_at_exit(collect);
     return false;
 }
 
@@ -177,19 +201,11 @@ void collect_read(struct collect *collect)
 
 /* ---- the end ---- */
 
-/* Only what was made here: the name may mean another file by now. */
-static void remove_file(const struct collect *c)
-{
-    struct stat now;
-    if (lstat(c->path, &now) == 0 && now.st_dev == c->device && now.st_ino == c->inode)
-        unlink(c->path);
-}
-
 void collect_close(struct collect *collect)
 {
     collect_read(collect);
     collect->unusable += collect->length > 0 || collect->too_long;
-    remove_file(collect);
+    remove_now();
     close(collect->file);
     if (collect->notice >= 0)
         close(collect->notice);

@@ -34,8 +34,9 @@ struct collect {
 };
 
 /*
- * Makes the private file, in the first of $XDG_RUNTIME_DIR, $TMPDIR and /tmp that takes one. False if none does; errno
- * says why the last one did not, and `path` what it was.
+ * Makes the private file, in the first of $XDG_RUNTIME_DIR, $TMPDIR and /tmp that takes one, and sees to it that
+ * exit(3) removes it. False if none does; errno says why the last one did not, and `path` what it was. What the file is
+ * handed on to is set by the caller, before or after. There is one such file in a process.
  */
 bool collect_open(struct collect *collect, collect_use *use, void *what);
 

@@ -23,7 +23,7 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool write_all(int fd, const char *bytes, size_t n);
 
 /* As say(), and ends the process. The text says what, why, and what to do. */
-_Noreturn void fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void fail(int status, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 /*
  * `offload probe SOURCE DESTINATION` and `offload doctor`: take their own arguments, argv[0] being the word itself,

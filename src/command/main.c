@@ -62,8 +62,9 @@ static const char *why_nothing(const char *library, const char *path)
         return NULL;
     char *shown = name_printable(path);
     if (asprintf(&text, "the library is not in %s: %s", shown, refuses) < 0)
-        text = refuses;
+        text = NULL;
     free(shown);
+    free(refuses);
     return text;
 }
 
@@ -71,7 +72,8 @@ _Noreturn static void run(struct options *options, bool called_by_name, const ch
 {
     const char *library = library_to_load(!called_by_name);
     options->progress = options->progress && progress_possible();
-    struct watch watch = {.options = options};
+    static struct watch watch;
+    watch.options = options;
     /* An outer `offload` watches already, unless this one was asked itself. */
     watch.always = is_set_to("OFFLOAD_POLICY", "always") && (options->always || !getenv("OFFLOAD_COLLECT"));
     /* The library would leave the file of --log for the outer one's. */

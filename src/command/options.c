@@ -138,8 +138,8 @@ static void take_min_size(struct options *options, const char *name, const char 
 }
 
 /*
- * Adds a pattern to those of the same option before it (core/patterns.h). A colon, which would end it, gets a backslash;
- * what has one already keeps it.
+ * Adds a pattern to those of the same option before it (core/patterns.h). A colon, which would end it, gets a
+ * backslash; what has one already keeps it.
  */
 static void add_pattern(char **patterns, const char *variable, const char *name, const char *value)
 {

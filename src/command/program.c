@@ -4,6 +4,7 @@
 #include "names.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
@@ -116,6 +117,30 @@ char *program_find_real(const char *called_as)
         fail(STATUS_CANNOT_RUN, "cannot run %s: %s is not executable; make it so with chmod +x", shown, path);
     fail(STATUS_NOT_FOUND,
          "cannot run the real %s: PATH has no other than this link to offload; add the directory where it is", shown);
+}
+
+/* ---- becoming it ---- */
+
+/* As shells tell a program for another machine from a script: by a NUL byte near its start. */
+static bool is_binary(const char *path)
+{
+    char start[128];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : pread(fd, start, sizeof start, 0);
+    if (fd >= 0)
+        close(fd);
+    return n > 0 && memchr(start, 0, (size_t)n);
+}
+
+void program_become(const char *path, char **argv)
+{
+    execv(path, argv);
+    if (errno != ENOEXEC)
+        return;
+    if (is_binary(path))
+        errno = ENOEXEC;
+    else
+        execvp(path, argv);
 }
 
 /* ---- looking into it ---- */

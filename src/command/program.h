@@ -14,6 +14,9 @@ char *program_find(const char *name);
 /* As program_find(), for a link to this executable: the first program of that name in PATH that is none. */
 char *program_find_real(const char *called_as);
 
+/* As execv(2), but a script without `#!` is run by the shell, as execvp(3) does; a binary file never is. */
+void program_become(const char *path, char **argv);
+
 /*
  * Why no library can be loaded into that program, seen from its file: a clause for the user, to be freed, or NULL if
  * nothing is to be seen.

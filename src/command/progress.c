@@ -95,6 +95,7 @@ void progress_take(struct progress *progress, const struct record *record)
     copy->size = record->size;
     copy->done = record->done;
     copy->latest = now();
+    copy->turn = ++progress->turns;
     stpncpy(copy->engine, record->engine ? record->engine : "", sizeof copy->engine - 1);
     copy->engine[sizeof copy->engine - 1] = 0;
     progress->changed = true;
@@ -117,7 +118,7 @@ static const struct progress_copy *latest(const struct progress *p, size_t *othe
         if (!p->copies[i].destination)
             continue;
         *others += copy != NULL;
-        if (!copy || p->copies[i].latest > copy->latest)
+        if (!copy || p->copies[i].turn > copy->turn)
             copy = &p->copies[i];
     }
     return copy;

@@ -16,6 +16,7 @@ struct progress_copy {
     char *source, *destination; /* NULL: the place is free */
     char engine[16];
     uint64_t size, done;
+    uint64_t turn;         /* the number of its last record */
     int64_t since, latest; /* milliseconds of the monotonic clock: the first record and the last */
 };
 
@@ -25,6 +26,7 @@ struct progress {
     bool drawn;   /* there is a line on the terminal */
     bool changed; /* it shows something older */
     int64_t drawn_at;
+    uint64_t turns; /* records so far */
     struct progress_copy copies[PROGRESS_COPIES];
 };
 

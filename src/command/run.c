@@ -3,7 +3,9 @@
 #include "collect.h"
 #include "command.h"
 #include "names.h"
+#include "program.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,7 +22,7 @@
 
 struct child {
     pid_t pid;
-    bool ended, stopped;
+    bool ended;
     int status;
     const struct run_events *events;
 };
@@ -46,16 +48,14 @@ int run_complain(const char *path, const char *name, int error)
 
 void run_in_place(const char *path, char **argv)
 {
-    /* With its slash the path is searched nowhere; a script without `#!` is given to the shell. */
-    execvp(path, argv);
+    program_become(path, argv);
     exit(run_complain(path, argv[0], errno));
 }
 
 _Noreturn static void become(const char *path, char **argv, int report)
 {
-    sigaction(SIGCHLD, &inherited.on_child, NULL);
-    sigprocmask(SIG_SETMASK, &inherited.mask, NULL);
-    execvp(path, argv);
+    run_release_signals();
+    program_become(path, argv);
     int error = errno;
     if (write(report, &error, sizeof error) < 0)
         error = errno;
@@ -91,39 +91,72 @@ static int start(struct child *child, const char *path, char **argv)
     return error;
 }
 
+/*
+ * Who waits for the last writer of a pipe, or for a lock, waits for the command, not for us. What we were started with
+ * is told from what we opened by the flag that exec(2) goes by.
+ */
+static void let_go_of_inherited(void)
+{
+    DIR *list = opendir("/proc/self/fd");
+    if (!list)
+        return;
+    for (const struct dirent *entry; (entry = readdir(list));) {
+        int fd = atoi(entry->d_name);
+        int flags = *entry->d_name == '.' ? FD_CLOEXEC : fcntl(fd, F_GETFD);
+        if (fd != STDERR_FILENO && flags >= 0 && !(flags & FD_CLOEXEC))
+            close(fd);
+    }
+    closedir(list);
+}
+
 /* ---- signals ---- */
 
 /* Those that are no message, but what this process did itself. */
 static const int own_faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
 
-/* All other signals wait for signalfd(2): nothing can end this process before it has removed its file. */
-static int hold_signals(void)
+static void fill_held(sigset_t *held)
+{
+    sigfillset(held);
+    for (size_t i = 0; i < sizeof own_faults / sizeof *own_faults; i++)
+        sigdelset(held, own_faults[i]);
+}
+
+void run_hold_signals(void)
 {
     sigset_t held;
     const struct sigaction normal = {.sa_handler = SIG_DFL};
-    sigfillset(&held);
-    for (size_t i = 0; i < sizeof own_faults / sizeof *own_faults; i++)
-        sigdelset(&held, own_faults[i]);
+    fill_held(&held);
     sigprocmask(SIG_SETMASK, &held, &inherited.mask);
     /* Ignored by whoever started us, it would take the child's status away (waitpid(2)). */
     sigaction(SIGCHLD, &normal, &inherited.on_child);
+}
+
+static int open_signals(void)
+{
+    sigset_t held;
+    fill_held(&held);
     int fd = above_standard(signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK));
     if (fd < 0)
         fail(STATUS_FAILED, "cannot wait for signals: %s; close some files or raise 'ulimit -n'", strerror(errno));
     return fd;
 }
 
-void run_let_signals(void)
+void run_release_signals(void)
+{
+    sigaction(SIGCHLD, &inherited.on_child, NULL);
+    sigprocmask(SIG_SETMASK, &inherited.mask, NULL);
+}
+
+void run_drop_signals(void)
 {
     sigset_t all, pipe;
     const struct timespec at_once = {0, 0};
-    /* What came while the command ended was for it. */
     sigfillset(&all);
     while (sigtimedwait(&all, NULL, &at_once) > 0)
         ;
-    sigprocmask(SIG_SETMASK, &inherited.mask, NULL);
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
+    run_release_signals();
     sigprocmask(SIG_BLOCK, &pipe, NULL);
 }
 
@@ -186,7 +219,7 @@ static void stop_by(int signal)
     sigemptyset(&one);
     sigaddset(&one, signal);
     sigaction(signal, &normal, &before);
-    raise(signal);
+    kill(getpid(), signal);
     sigprocmask(SIG_UNBLOCK, &one, NULL);
     sigprocmask(SIG_BLOCK, &one, NULL);
     sigaction(signal, &before, NULL);
@@ -262,14 +295,15 @@ struct run_end run_child(const char *path, char **argv, const struct run_events 
 {
     struct child child = {.events = events};
     struct run_end end = {0};
-    int signals = hold_signals();
+    int signals = open_signals();
     end.error = start(&child, path, argv);
     if (end.error)
         waitpid(child.pid, &end.status, 0);
-    else
+    if (!end.error) {
+        let_go_of_inherited();
         wait_for_end(signals, &child);
-    if (!end.error)
         end.status = child.status;
+    }
     close(signals);
     return end;
 }
@@ -286,7 +320,7 @@ void run_end_alike(int status)
         sigaction(signal, &normal, NULL);
         sigemptyset(&one);
         sigaddset(&one, signal);
-        raise(signal);
+        kill(getpid(), signal);
         sigprocmask(SIG_UNBLOCK, &one, NULL);
         exit(128 + signal);
     }

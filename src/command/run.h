@@ -19,17 +19,27 @@ struct run_end {
 };
 
 /*
- * Runs the program in a child of the same process group, with this process's signal mask, dispositions and
- * descriptors, and waits for its end. What becomes of signals: one for this process alone is handed on; one that the
- * terminal sends reaches both and ends none but the child; a child that stops stops this process too.
+ * Holds all signals that are no fault of this process's own: nothing can end it any more before it has removed its
+ * file. To be called before run_child(), which takes them.
  */
-struct run_end run_child(const char *path, char **argv, const struct run_events *events);
+void run_hold_signals(void);
+
+/* The signals are as before run_hold_signals(). */
+void run_release_signals(void);
 
 /*
- * Signals end this process again as before run_child(), but for SIGPIPE. Until then nothing does, so that what has to be
- * removed at the end can be.
+ * As run_release_signals(), when the command has ended: signals that came meanwhile were for it. SIGPIPE alone stays
+ * blocked, since the exit status is to be the command's.
  */
-void run_let_signals(void);
+void run_drop_signals(void);
+
+/*
+ * Runs the program in a child of the same process group, with this process's signal mask, dispositions and
+ * descriptors, and waits for its end. What becomes of signals: one for this process alone is handed on; one that the
+ * terminal sends reaches both and ends none but the child; a child that stops stops this process too. The descriptors
+ * that this process was started with are the child's alone from then on, but for standard error.
+ */
+struct run_end run_child(const char *path, char **argv, const struct run_events *events);
 
 /* Becomes the program. Does not return: says so, if it cannot be started, and ends as env(1). */
 _Noreturn void run_in_place(const char *path, char **argv);

@@ -157,10 +157,8 @@ static void open_forwards(struct watching *w)
 {
     const char *outer = getenv("OFFLOAD_COLLECT");
     struct collect *c = &w->collect;
-    if (outer && *outer) {
-        int fd = open(outer, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY);
-        c->forward[0] = above_standard(fd);
-    }
+    c->forward[0] = outer && *outer ? above_standard(open(outer, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY)) : -1;
+    c->forward[1] = -1;
     if (w->watch->options->logs || c->forward[0] < 0)
         c->forward[1] = open_log("OFFLOAD_REPORT", true);
     c->forward_progress = is_on("OFFLOAD_PROGRESS");
@@ -217,9 +215,11 @@ static bool output_is_whole(struct watching *w)
 {
     if (w->out != STDERR_FILENO && close(w->out) < 0)
         w->failed_to_write = true;
-    if (w->failed_to_write)
-        say("--output could not write all of %s: %s; make room there, or choose another file",
-            name_printable(w->watch->options->output), strerror(errno));
+    if (w->failed_to_write) {
+        char *shown = name_printable(w->watch->options->output);
+        say("--output could not write all of %s: make room there, or choose another file", shown);
+        free(shown);
+    }
     return !w->failed_to_write;
 }
 
@@ -241,15 +241,17 @@ _Noreturn static void end(struct watching *w, int status)
 void watch_run(const struct watch *watch, const char *path, char **argv)
 {
     static struct watching w;
-    w = (struct watching){.watch = watch, .lines = -1};
+    w.watch = watch;
     open_output(&w);
+    open_forwards(&w);
+    run_hold_signals();
     if (!collect_open(&w.collect, take_record, &w)) {
         say("cannot make a file for the records (%s: %s): the command runs, and there will be no summary; set TMPDIR "
             "to a directory with room",
             w.collect.path, strerror(errno));
+        run_release_signals();
         run_in_place(path, argv);
     }
-    open_forwards(&w);
     progress_start(&w.progress, watch->options->progress);
     if (watch->options->report == REPORT_JSON)
         w.summary.list = json_array();
@@ -260,7 +262,7 @@ void watch_run(const struct watch *watch, const char *path, char **argv)
     struct run_end ended = run_child(path, argv, &events);
     collect_close(&w.collect);
     progress_end(&w.progress);
-    run_let_signals();
+    run_drop_signals();
     if (ended.error)
         exit(run_complain(path, argv[0], ended.error));
     print_summary(&w);
