@@ -29,7 +29,7 @@ void fail(int status, const char *format, ...) __attribute__((noreturn, format(p
  * `offload probe SOURCE DESTINATION` and `offload doctor`: take their own arguments, argv[0] being the word itself,
  * and return the exit status.
  */
-int probe_main(int argc, char **argv) __attribute__((weak));
-int doctor_main(int argc, char **argv) __attribute__((weak));
+int probe_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 
 #endif

@@ -1,5 +1,6 @@
 /* offload: runs a command with liboffload, and tells what became of its copies. */
 #include "command.h"
+#include "core/settings.h"
 #include "library.h"
 #include "names.h"
 #include "options.h"
@@ -16,12 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static bool is_set_to(const char *variable, const char *value)
-{
-    const char *is = getenv(variable);
-    return is && strcmp(is, value) == 0;
-}
 
 /* ---- what needs no command ---- */
 
@@ -54,9 +49,9 @@ static const char *why_nothing(const char *library, const char *path)
 {
     if (!library)
         return "the program ran without the library";
-    if (is_set_to("OFFLOAD", "off"))
+    if (settings.off)
         return "the library is switched off (OFFLOAD=off or --off)";
-    char *refuses = program_refuses(path);
+    char *refuses = program_refuses(path, NULL);
     char *text = NULL;
     if (!refuses)
         return NULL;
@@ -71,17 +66,22 @@ static const char *why_nothing(const char *library, const char *path)
 _Noreturn static void run(struct options *options, bool called_by_name, const char *path, char **argv)
 {
     const char *library = library_to_load(!called_by_name);
+    bool harms;
+    free(program_refuses(path, &harms));
+    /* As the library in the program will read them, which tells of those that are wrong. */
+    settings_complain = false;
+    settings_read(environ, false);
     options->progress = options->progress && progress_possible();
     static struct watch watch;
     watch.options = options;
     /* An outer `offload` watches already, unless this one was asked itself. */
-    watch.always = is_set_to("OFFLOAD_POLICY", "always") && (options->always || !getenv("OFFLOAD_COLLECT"));
+    watch.always = settings.policy == POLICY_ALWAYS && (options->always || !getenv("OFFLOAD_COLLECT"));
     /* The library would leave the file of --log for the outer one's. */
     bool logs_within = options->logs && getenv("OFFLOAD_COLLECT");
     bool watched = options->verbose || options->report || options->progress || watch.always || logs_within;
     if (watched)
         watch.nothing = why_nothing(library, path);
-    if (library)
+    if (library && !harms)
         library_preload(library);
     if (!watched)
         run_in_place(path, argv);

@@ -171,12 +171,14 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
-static char *refuses_linker(const char *linker)
+/* Sets *harms where it refuses. */
+static char *refuses_linker(const char *linker, bool *harms)
 {
     const char *own = NULL;
     dl_iterate_phdr(own_linker, &own);
     if (!own || strcmp(own, linker) == 0 || same_file(own, linker))
         return NULL;
+    *harms = true;
     char *shown = text_printable(linker);
     char *text = strstr(linker, "ld-musl") ? clause("it was built for another C library, musl")
                                            : clause("it is started by another dynamic linker, %s", shown);
@@ -192,14 +194,15 @@ static void read_linker(int fd, const ElfW(Phdr) * header, char linker[PATH_MAX]
     linker[got > 0 ? got : 0] = 0;
 }
 
-static char *refuses_elf(int fd, const ElfW(Ehdr) * elf)
+static char *refuses_elf(int fd, const ElfW(Ehdr) * elf, bool *harms)
 {
     ElfW(Ehdr) own;
     int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     bool known = self >= 0 && pread(self, &own, sizeof own, 0) == (ssize_t)sizeof own;
     if (self >= 0)
         close(self);
-    if (known && (elf->e_ident[EI_CLASS] != own.e_ident[EI_CLASS] || elf->e_machine != own.e_machine))
+    *harms = known && (elf->e_ident[EI_CLASS] != own.e_ident[EI_CLASS] || elf->e_machine != own.e_machine);
+    if (*harms)
         return clause("it was built for another architecture");
     for (unsigned i = 0; i < elf->e_phnum; i++) {
         ElfW(Phdr) header;
@@ -210,7 +213,7 @@ static char *refuses_elf(int fd, const ElfW(Ehdr) * elf)
         if (header.p_type != PT_INTERP)
             continue;
         read_linker(fd, &header, linker);
-        return refuses_linker(linker);
+        return refuses_linker(linker, harms);
     }
     return clause("it is a static program, into which no library can be loaded");
 }
@@ -239,7 +242,7 @@ static char *interpreter(char *start)
     return *name ? name : NULL;
 }
 
-static char *refuses(const char *path, int scripts)
+static char *refuses(const char *path, int scripts, bool *harms)
 {
     union {
         char text[512];
@@ -252,17 +255,21 @@ static char *refuses(const char *path, int scripts)
     ssize_t n = pread(fd, start.text, sizeof start.text - 1, 0);
     char *next = n > 2 && scripts > 0 ? interpreter(start.text) : NULL;
     if (next) {
-        why = refuses(next, scripts - 1);
+        why = refuses(next, scripts - 1, harms);
     } else if (n >= (ssize_t)sizeof start.elf && memcmp(start.elf.e_ident, ELFMAG, SELFMAG) == 0) {
         why = refuses_caller(fd);
         if (!why)
-            why = refuses_elf(fd, &start.elf);
+            why = refuses_elf(fd, &start.elf, harms);
     }
     close(fd);
     return why;
 }
 
-char *program_refuses(const char *path)
+char *program_refuses(const char *path, bool *harms)
 {
-    return refuses(path, SCRIPTS_MAX);
+    bool does_harm = false;
+    char *why = refuses(path, SCRIPTS_MAX, &does_harm);
+    if (harms)
+        *harms = does_harm;
+    return why;
 }

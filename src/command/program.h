@@ -2,6 +2,8 @@
 #ifndef OFFLOAD_PROGRAM_H
 #define OFFLOAD_PROGRAM_H
 
+#include <stdbool.h>
+
 /* The path of this executable, or NULL where /proc does not tell. In memory that stays. */
 const char *program_self(void);
 
@@ -19,8 +21,9 @@ void program_become(const char *path, char **argv);
 
 /*
  * Why no library can be loaded into that program, seen from its file: a clause for the user, to be freed, or NULL if
- * nothing is to be seen.
+ * nothing is to be seen. *harms (may be NULL): whether the attempt alone would disturb it: another libc's linker ends
+ * the program over a library that it cannot resolve, another architecture's complains.
  */
-char *program_refuses(const char *path);
+char *program_refuses(const char *path, bool *harms);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "collect.h"
 #include "command.h"
+#include "core/settings.h"
 #include "names.h"
 #include "progress.h"
 #include "run.h"
@@ -131,21 +132,14 @@ static void stopping(void *what)
 
 /* ---- before it ---- */
 
-static bool is_on(const char *variable)
+/* Opens the user's own file for records, as the library would (report_open()). */
+static int open_log(void)
 {
-    const char *value = getenv(variable);
-    return value && strcmp(value, "on") == 0;
-}
-
-/* Opens a file that a setting names for records, as the library would (report_open()). */
-static int open_log(const char *variable, bool complains)
-{
-    const char *file = getenv(variable);
-    if (!file || !*file)
+    if (!settings.report)
         return -1;
-    int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-    if (fd < 0 && complains)
-        say("%s: the file cannot be opened for writing (%s); no reports", variable, strerror(errno));
+    int fd = open(settings.report, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    if (fd < 0)
+        say("OFFLOAD_REPORT: the file cannot be opened for writing (%s); no reports", strerror(errno));
     return above_standard(fd);
 }
 
@@ -155,13 +149,11 @@ static int open_log(const char *variable, bool complains)
  */
 static void open_forwards(struct watching *w)
 {
-    const char *outer = getenv("OFFLOAD_COLLECT");
     struct collect *c = &w->collect;
-    c->forward[0] = outer && *outer ? above_standard(open(outer, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY)) : -1;
-    c->forward[1] = -1;
-    if (w->watch->options->logs || c->forward[0] < 0)
-        c->forward[1] = open_log("OFFLOAD_REPORT", true);
-    c->forward_progress = is_on("OFFLOAD_PROGRESS");
+    c->forward[0] =
+        settings.collect ? above_standard(open(settings.collect, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY)) : -1;
+    c->forward[1] = w->watch->options->logs || c->forward[0] < 0 ? open_log() : -1;
+    c->forward_progress = settings.progress;
 }
 
 /* Opens what -v and --report print to. */

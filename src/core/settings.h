@@ -20,14 +20,16 @@ struct settings {
     off_t min_size;      /* OFFLOAD_MIN_SIZE: bytes of source below which a copy is left alone */
     const char *include; /* OFFLOAD_INCLUDE, OFFLOAD_EXCLUDE: lists of patterns (patterns.h), or NULL */
     const char *exclude;
-    const char *report; /* OFFLOAD_REPORT: the file to append reports to, or NULL */
-    const char
-        *collect;  /* OFFLOAD_COLLECT: the same, set by the command `offload`, goes before and is never complained of */
-    bool progress; /* OFFLOAD_PROGRESS: the report tells of copies under way */
-    bool filtered; /* a seccomp filter was there at the start: only what every program calls is called */
+    const char *report;  /* OFFLOAD_REPORT: the file to append reports to, or NULL */
+    const char *collect; /* OFFLOAD_COLLECT: the command's own file, which goes before, and is never complained of */
+    bool progress;       /* OFFLOAD_PROGRESS: the report tells of copies under way */
+    bool filtered;       /* a seccomp filter was there at the start: only what every program calls is called */
 };
 
 extern struct settings settings;
+
+/* Whether settings_read() tells of what it cannot use: the command leaves that to the library in its program. */
+extern bool settings_complain;
 
 /*
  * Reads the settings from the system's file, the user's file and the environment (NAME=VALUE strings, which must stay

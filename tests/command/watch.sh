@@ -37,6 +37,8 @@ valid() { # FILE
     jq -e . "$1" >/dev/null
 }
 
+echo "OFFLOAD_REPORT=$scratch/log" >"$scratch/conf"
+
 # ---- programs that copy --------------------------------------------------------------------------
 
 copies() { # HOW COMMAND...: one line, whose names are those of the two files
@@ -210,6 +212,30 @@ always_many() {
     always 124 6 'for i in 1 2 3 4 5 6 7 8; do dd if=source of=/dev/shm/offload.'$$'.$i bs=64k status=none; done'
     rm /dev/shm/offload.$$.*
     expect '8 of 8 copies' "$scratch/err"
+}
+
+# The linker of another libc would end the program over the library.
+other_linker() {
+    command -v "${OFFLOAD_TEST_CC:-cc}" >/dev/null || skip "there is no compiler"
+    local linker
+    linker=$(readelf -l /bin/sh | sed -n 's/.*program interpreter: \(.*\)]/\1/p')
+    [ -e "$linker" ] || skip "readelf does not tell the linker of /bin/sh"
+    cp "$linker" "$scratch/ld-other.so"
+    cat >"$scratch/foreign.c" <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+int main(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+    puts(preload ? preload : "none");
+    return 0;
+}
+END
+    "${OFFLOAD_TEST_CC:-cc}" -o "$scratch/foreign" -Wl,--dynamic-linker="$scratch/ld-other.so" "$scratch/foreign.c"
+    "$offload" --report "$scratch/foreign" >"$scratch/out" 2>"$scratch/err" || fail "it ended with $?"
+    [ "$(cat "$scratch/out")" = none ] || fail "LD_PRELOAD is $(cat "$scratch/out")"
+    expect "another dynamic linker" "$scratch/err"
+    [ "$("$offload" "$scratch/foreign")" = none ] || fail "it has the library where nothing is reported"
 }
 
 static_program() {
@@ -425,7 +451,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 42
+plan 44
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -439,6 +465,7 @@ verdict "a name that turns the text around" named $'a\xe2\x80\xaeb'
 verdict "a name in the locale's own characters" in_latin
 verdict "one offload under another" nested
 verdict "the user's OFFLOAD_REPORT and -v" keeps_log env OFFLOAD_REPORT="$scratch/log" "$offload" -v
+verdict "the log that a file of settings names, and -v" keeps_log env OFFLOAD_CONFIG="$scratch/conf" "$offload" -v
 verdict "the user's --log and -v" keeps_log "$offload" -v --log "$scratch/log"
 verdict "--log under another offload" nested_log
 verdict "twelve programs at once" at_once
@@ -450,6 +477,7 @@ verdict "OFFLOAD_POLICY=always" always_by_environment
 verdict "standard error that does not block" non_blocking
 verdict "a static program" static_program
 verdict "a program for another machine" other_architecture
+verdict "a program of another linker runs without the library" other_linker
 verdict "a setuid program" setuid_program
 verdict "a library that is off" says_why 'switched off' --off true
 verdict "a command that copies nothing" says_why 'nothing that the library could see' true

@@ -191,6 +191,7 @@ reflink_filesystem() {
     verdict "eight copies at once keep their lines whole, on $fs" at_once
     verdict "a report that cannot be written harms no copy, on $fs" unwritable
     verdict "a program that copies nothing reports nothing, on $fs" nothing_to_say
+    # shellcheck disable=SC2016 # for the shell that is started
     verdict "a copy into a file of the shell's has its reason, on $fs" has_cause shared sh -c 'perl -e "$perl" <source >copy'
     verdict "a small copy has its reason, on $fs" has_cause too_small dd if=small of=copy bs=64k status=none
     verdict "a copy over what is there has its reason, on $fs" overwrites
