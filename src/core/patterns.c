@@ -97,6 +97,8 @@ bool patterns_wanted(void)
 
 bool patterns_allow(const char *source, const char *destination)
 {
+    if (patterns_wanted() && !(*source && *destination))
+        return false;
     if (settings.exclude && (patterns_match(settings.exclude, source) || patterns_match(settings.exclude, destination)))
         return false;
     return !settings.include || patterns_match(settings.include, source) ||

@@ -15,7 +15,7 @@ bool patterns_match(const char *patterns, const char *path);
 /* Whether OFFLOAD_INCLUDE or OFFLOAD_EXCLUDE is set, so that names have to be looked at. */
 bool patterns_wanted(void);
 
-/* Whether the settings let a copy between these absolute paths be offloaded. */
+/* Whether the settings let a copy between these absolute paths be offloaded. "": a path that is not known. */
 bool patterns_allow(const char *source, const char *destination);
 
 #endif

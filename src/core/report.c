@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -28,20 +29,38 @@ static struct stat opened; /* what the descriptor led to: the program may close 
 
 /* ---- the descriptor ---- */
 
-static long open_file(const char *path)
+/* Never blocks: neither the opening of a FIFO, nor a write to one that nobody reads; such a line is lost. */
+#define WRITING (O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+/* The file is as the command made it: of this user, for nobody else, and under that name alone. */
+static bool is_commands_own(long fd)
 {
-    return KERNEL(SYS_openat, AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    struct stat st;
+    return KERNEL(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) == 0 && st.st_nlink == 1 &&
+           st.st_uid == (uid_t)KERNEL(SYS_geteuid);
 }
 
-/* The command's own file is gone when the command has ended, and programs that it started may live on: no complaint. */
+/*
+ * The command's own file is gone when the command has ended, and programs that it started may live on: no complaint.
+ * Whoever finds the name free by then may put something else there.
+ */
+static long open_collect(void)
+{
+    if (!settings.collect)
+        return -1;
+    long low = KERNEL(SYS_openat, AT_FDCWD, settings.collect, WRITING | O_NOFOLLOW);
+    if (low < 0 || is_commands_own(low))
+        return low;
+    KERNEL(SYS_close, low);
+    return -1;
+}
+
 static long open_report(void)
 {
-    long low = settings.collect
-                   ? KERNEL(SYS_openat, AT_FDCWD, settings.collect, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY)
-                   : -1;
+    long low = open_collect();
     if (low >= 0 || !settings.report)
         return low;
-    low = open_file(settings.report);
+    low = KERNEL(SYS_openat, AT_FDCWD, settings.report, WRITING | O_CREAT, 0666);
     if (low < 0) {
         static const char problem[] = "liboffload: OFFLOAD_REPORT: the file cannot be opened for writing; no reports\n";
         KERNEL(SYS_write, STDERR_FILENO, problem, sizeof problem - 1);
@@ -134,6 +153,28 @@ static void *take_pages(size_t n)
     return at < 0 && at > -4096 ? NULL : (void *)at;
 }
 
+static uint64_t pending(void)
+{
+    uint64_t signals = 0;
+    KERNEL(SYS_rt_sigpending, &signals, sizeof signals);
+    return signals;
+}
+
+/*
+ * All signals are blocked here (table_enter()). Those by which the kernel answers a write beyond the file size limit or
+ * to a pipe without a reader are for a write of ours, not of the program's: they are taken back.
+ */
+static void write_quietly(const struct json *line)
+{
+    const uint64_t answers = 1UL << (SIGXFSZ - 1) | 1UL << (SIGPIPE - 1);
+    const struct timespec at_once = {0, 0};
+    uint64_t before = pending();
+    KERNEL(SYS_write, *descriptor, line->bytes, line->length);
+    uint64_t ours = pending() & ~before & answers;
+    if (ours)
+        KERNEL(SYS_rt_sigtimedwait, &ours, NULL, &at_once, sizeof ours);
+}
+
 static void write_line(const struct session *s, const char *event, void (*add)(struct json *, const struct session *))
 {
     struct json line = {take_pages(LINE_SIZE + SESSION_PATH), 0};
@@ -141,7 +182,7 @@ static void write_line(const struct session *s, const char *event, void (*add)(s
         add_copy(&line, event, s);
         add(&line, s);
         json_raw(&line, "}\n");
-        KERNEL(SYS_write, *descriptor, line.bytes, line.length);
+        write_quietly(&line);
     }
     if (line.bytes)
         KERNEL(SYS_munmap, line.bytes, LINE_SIZE + SESSION_PATH);
@@ -157,7 +198,8 @@ static void keep_name(int fd, char *name)
     json_digits(&path, (uint64_t)fd);
     link[path.length] = 0;
     long n = KERNEL(SYS_readlinkat, AT_FDCWD, link, name, SESSION_PATH - 1);
-    name[n > 0 ? n : 0] = 0;
+    /* One that fills the room may have been cut. */
+    name[n > 0 && n < SESSION_PATH - 1 ? n : 0] = 0;
 }
 
 void report_keep_names(struct session *s)

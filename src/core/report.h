@@ -20,7 +20,7 @@ bool report_wanted(void);
 /* Keeps the names of a locked session's files, whose descriptors are open, until report_copy() or report_forget(). */
 void report_keep_names(struct session *session);
 
-/* The name that was kept of a locked session's source, or destination: an absolute path, or NULL. */
+/* The name that was kept of a locked session's source, or destination: an absolute path, "" if it cannot be had, or NULL. */
 const char *report_source(const struct session *session);
 const char *report_destination(const struct session *session);
 

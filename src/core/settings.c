@@ -17,8 +17,6 @@
 #define UNSET ((off_t)-1)
 /* Bytes. Nobody writes a longer file of settings. */
 #define LONGEST_FILE (64 << 10)
-/* The user that the kernel shows for one who has no number in this user namespace (user_namespaces(7)). */
-#define NO_SUCH_USER 65534
 
 struct settings settings = {.engines = ~0U, .min_size = DEFAULT_MIN_SIZE};
 
@@ -37,6 +35,10 @@ static void complain_of(const char *const *pieces)
         memcpy(line + length, *pieces, n);
         length += n;
     }
+    /* A value may hold what commands a terminal. */
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = '?';
     line[length] = '\n';
     KERNEL(SYS_write, STDERR_FILENO, line, length + 1);
 }
@@ -132,14 +134,26 @@ static const char *text(const char *value)
     return *value ? value : NULL;
 }
 
+static bool no_memory;
+
+/* As text(), for what is looked at later: programs write their title over their environment (setproctitle(3)). */
+static const char *lasting_text(const char *value)
+{
+    size_t n = strlen(value) + 1;
+    long at = n > 1 ? KERNEL(SYS_mmap, NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : 0;
+    bool failed = at < 0 && at > -4096;
+    no_memory = no_memory || failed;
+    return n > 1 && !failed ? memcpy((void *)at, value, n) : NULL;
+}
+
 static void read_include(const char *value)
 {
-    settings.include = text(value);
+    settings.include = lasting_text(value);
 }
 
 static void read_exclude(const char *value)
 {
-    settings.exclude = text(value);
+    settings.exclude = lasting_text(value);
 }
 
 static void read_report(const char *value)
@@ -232,12 +246,17 @@ static void read_lines(char *line)
     }
 }
 
+static bool is_trusted(const struct stat *st)
+{
+    return st->st_uid == 0 || st->st_uid == (uid_t)KERNEL(SYS_geteuid);
+}
+
 /* What is wrong with the file, or NULL. Who can write it can lead every program that loads the library. */
 static const char *distrust(const struct stat *st)
 {
     if (!S_ISREG(st->st_mode))
         return ": ignored: it is not a regular file";
-    if (st->st_uid != 0 && st->st_uid != (uid_t)KERNEL(SYS_geteuid))
+    if (!is_trusted(st))
         return ": ignored: it belongs neither to root nor to you; change its owner";
     if (st->st_mode & (S_IWGRP | S_IWOTH))
         return ": ignored: others may write it; take that away with chmod go-w";
@@ -267,8 +286,8 @@ static void read_file(const char *path, bool asked)
     }
     KERNEL(SYS_fstat, fd, &st);
     const char *problem = distrust(&st);
-    /* A container shows the host's root so; whoever is in it can neither have made that file nor mend it. */
-    bool silent = !asked && st.st_uid == NO_SUCH_USER && KERNEL(SYS_geteuid) != NO_SUCH_USER;
+    /* Another's home (su, sudo), or the host's root as a container shows him: nothing that the user has to mend. */
+    bool silent = !asked && !is_trusted(&st);
     char *bytes = problem ? NULL : bytes_of((int)fd, &st);
     KERNEL(SYS_close, fd);
     read_from = path;
@@ -331,6 +350,8 @@ void settings_read(char *const *environment, bool secure)
     for (; environment && *environment; environment++)
         if (strncmp(*environment, "OFFLOAD", 7) == 0)
             read_setting(*environment);
+    /* What is to be excluded is not known then. */
+    settings.off = settings.off || no_memory;
     if (settings.min_size == UNSET)
         settings.min_size = settings.policy == POLICY_ALWAYS ? 0 : DEFAULT_MIN_SIZE;
 }

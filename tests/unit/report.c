@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,6 +276,56 @@ Test(report, lines_are_added_to_what_is_there)
     cr_expect_eq(strncmp(line, "{}\n{\"event\"", 11), 0, "%s", line);
 }
 
+/* As every record is written: with all signals blocked. */
+static void report_blocked(struct session *s)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    report_copy(s);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+Test(report, a_record_that_cannot_be_written_sends_the_program_no_signal)
+{
+    struct session s = {0};
+    report_open();
+    s.pair.source = named("from");
+    s.pair.destination = named("to");
+    report_keep_names(&s);
+    struct rlimit none = {0, RLIM_INFINITY};
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+    report_blocked(&s);
+    none.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_FSIZE, &none);
+}
+
+Test(report, nor_does_a_pipe_that_nobody_reads)
+{
+    struct session s = {0};
+    int ends[2];
+    char path[40];
+    cr_assert_eq(pipe(ends), 0);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", ends[1]);
+    settings.report = path;
+    report_open();
+    cr_assert(report_wanted());
+    close(ends[0]);
+    s.pair.source = s.pair.destination = named("from");
+    report_keep_names(&s);
+    report_blocked(&s);
+    settings.report = report;
+}
+
+Test(report, a_fifo_that_nobody_reads_is_told_and_not_waited_for)
+{
+    cr_assert_eq(mkfifo(report, 0600), 0);
+    stderr_catch();
+    report_open();
+    cr_expect_not_null(strstr(stderr_caught(), "OFFLOAD_REPORT"));
+    cr_expect_not(report_wanted());
+}
+
 Test(report, nobody_asked)
 {
     struct session s = {0};
@@ -303,6 +354,17 @@ Test(report, the_commands_own_file_goes_before_and_is_not_made)
     struct session s = {0};
     report_on(&s, "from", "to");
     cr_expect_not_null(strstr(line, "/from"), "without it the user's own report is written");
+    int made = named("collect");
+    cr_assert_eq(fchmod(made, 0644), 0);
+    report_open();
+    report_on(&s, "again", "to");
+    cr_expect_not_null(strstr(line, "/again"), "one that others may read is not the command's");
+    cr_assert_eq(unlink(collect), 0);
+    cr_assert_eq(mkfifo(collect, 0600), 0);
+    report_open();
+    report_on(&s, "once more", "to");
+    cr_expect_not_null(strstr(line, "/once more"), "and so is a FIFO, which is not waited for");
+    cr_assert_eq(unlink(collect), 0);
     close(named("collect"));
     report_open();
     report_on(&s, "other", "to");
