@@ -20,8 +20,8 @@
 
 /*
  * Whether the bytes can be read without a signal: write(2) gives EFAULT for a buffer that is gone, and so must we.
- * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where this
- * is EINVAL, each page is read by process_vm_readv(2), which fails likewise.
+ * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where
+ * this is EINVAL, each page is read by process_vm_readv(2), which fails likewise.
  */
 bool compare_readable(const void *bytes, size_t n)
 {

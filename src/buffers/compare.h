@@ -32,7 +32,8 @@ static inline void compare_forget(struct compare_scratch *scratch)
 bool compare_readable(const void *bytes, size_t n);
 
 /*
- * Whether the first bytes at `buffer`, up to a few hundred of n, are those at `from` in the source: worth a closer look.
+ * Whether the first bytes at `buffer`, up to a few hundred of n, are those at `from` in the source: worth a closer
+ * look.
  */
 bool compare_begins(const void *buffer, size_t n, int source, off_t from);
 

@@ -411,8 +411,8 @@ static bool may_begin(int fd, const void *first, size_t n, const struct read_not
 }
 
 /*
- * An allocator may have given the memory of an earlier read to other bytes since: then the note is wrong, and a guess may
- * be right.
+ * An allocator may have given the memory of an earlier read to other bytes since: then the note is wrong, and a guess
+ * may be right.
  */
 static bool write_beginning(int fd, const struct program_write *w, const struct read_note *note)
 {

@@ -1,6 +1,6 @@
 /*
- * A line of JSON (RFC 8259) in the making. No allocation, no libc call but memcpy and strlen: any thread, signal safe. The
- * caller gives the memory, and sees to it that what is added has room in it.
+ * A line of JSON (RFC 8259) in the making. No allocation, no libc call but memcpy and strlen: any thread, signal safe.
+ * The caller gives the memory, and sees to it that what is added has room in it.
  */
 #ifndef LIBOFFLOAD_JSON_H
 #define LIBOFFLOAD_JSON_H

@@ -6,9 +6,9 @@
 
 /*
  * Whether one of the patterns matches the absolute path. Patterns are joined by colons; one without a slash is matched
- * against the path's last component, one with a slash against all of it. `*` stands for any bytes, slashes among them, `?`
- * for one byte, `[a-z]` and `[!a-z]` for one byte of or outside a set; a backslash takes the next byte as it is. An empty
- * pattern matches nothing. Any thread, signal safe; fnmatch(3) is not, since it may allocate.
+ * against the path's last component, one with a slash against all of it. `*` stands for any bytes, slashes among them,
+ * `?` for one byte, `[a-z]` and `[!a-z]` for one byte of or outside a set; a backslash takes the next byte as it is. An
+ * empty pattern matches nothing. Any thread, signal safe; fnmatch(3) is not, since it may allocate.
  */
 bool patterns_match(const char *patterns, const char *path);
 

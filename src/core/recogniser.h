@@ -39,9 +39,9 @@ static inline bool recogniser_is_irregular(int fd)
 }
 
 /*
- * The descriptors that the process read from lately, by any call and in any thread: where the bytes of a write may be from
- * that were read to another place than they are written from. Each is a descriptor + 1, or 0. Any number may have been
- * closed since.
+ * The descriptors that the process read from lately, by any call and in any thread: where the bytes of a write may be
+ * from that were read to another place than they are written from. Each is a descriptor + 1, or 0. Any number may have
+ * been closed since.
  */
 #define SOURCES 4
 extern int recogniser_sources[SOURCES];
@@ -66,8 +66,8 @@ static inline void recogniser_note(int fd, const void *buffer, size_t n)
 }
 
 /*
- * Tells of a read by another call, into whatever memory, after which no older note is the newest. `moved`: bytes that the
- * descriptor's offset moved by.
+ * Tells of a read by another call, into whatever memory, after which no older note is the newest. `moved`: bytes that
+ * the descriptor's offset moved by.
  */
 static inline void recogniser_note_other(int fd, size_t moved)
 {
@@ -125,8 +125,8 @@ void recogniser_refused(int in, int out, bool for_good);
 
 /*
  * A write whose bytes were read to another place, or by another call, is a guess: its bytes are looked for in the files
- * read lately. A descriptor for which that came to nothing is guessed about ever more rarely. Small writes are not worth
- * it. Locks nothing: a count lost between two threads costs a look, or saves one.
+ * read lately. A descriptor for which that came to nothing is guessed about ever more rarely. Small writes are not
+ * worth it. Locks nothing: a count lost between two threads costs a look, or saves one.
  */
 #define GUESS_LEAST ((size_t)4096)
 #define GUESSES 256

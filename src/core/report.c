@@ -93,7 +93,7 @@ static bool still_ours(void)
 /* Why the copy is not offloaded to its end, seen from the end. */
 static enum reason outcome(const struct session *s)
 {
-    if (s->tally.offloaded && !s->tally.written && s->mark == s->source.size + s->shift)
+    if (session_is_whole(s))
         return REASON_NONE;
     return s->tally.reason == REASON_NONE ? REASON_UNFINISHED : s->tally.reason;
 }

@@ -1,6 +1,6 @@
 /*
- * The report (OFFLOAD_REPORT): a JSON object a line for each pair of files that a copy was recognised for, and, if the user
- * wants to see progress, one now and then while a large copy is under way. liboffload(7) describes the fields.
+ * The report (OFFLOAD_REPORT): a JSON object a line for each pair of files that a copy was recognised for, and, if the
+ * user wants to see progress, one now and then while a large copy is under way. liboffload(7) describes the fields.
  */
 #ifndef LIBOFFLOAD_REPORT_H
 #define LIBOFFLOAD_REPORT_H
@@ -20,7 +20,7 @@ bool report_wanted(void);
 /* Keeps the names of a locked session's files, whose descriptors are open, until report_copy() or report_forget(). */
 void report_keep_names(struct session *session);
 
-/* The name that was kept of a locked session's source, or destination: an absolute path, "" if it cannot be had, or NULL. */
+/* The name kept of a locked session's source, or destination: an absolute path, "" if it cannot be had, or NULL. */
 const char *report_source(const struct session *session);
 const char *report_destination(const struct session *session);
 
@@ -31,8 +31,8 @@ void report_copy(struct session *session);
 void report_forget(struct session *session);
 
 /*
- * The program has come on with the copy of a locked session, or is about to begin (`begins`): appends a line of progress
- * if there is to be one by now.
+ * The program has come on with the copy of a locked session, or is about to begin (`begins`): appends a line of
+ * progress if there is to be one by now.
  */
 void report_progress(struct session *session, bool begins);
 

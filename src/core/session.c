@@ -576,6 +576,12 @@ static void cut_back(struct session *s)
     }
 }
 
+bool session_is_whole(const struct session *s)
+{
+    return s->tally.offloaded && !s->tally.written &&
+           (s->mark == source_end(s) || (s->exact != REASON_NONE && s->tally.offloaded == (uint64_t)s->source.size));
+}
+
 void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
@@ -584,6 +590,8 @@ void session_settle(struct session *s, enum reason why)
         cut_back(s);
     else if (s->exact == REASON_NONE)
         why = REASON_DESTINATION_CHANGED;
+    if (why == REASON_UNFINISHED && session_is_whole(s))
+        why = REASON_NONE;
     PROBE_SETTLE(s->pair.destination, reason_name(why));
     s->tally.reason = why;
     session_drop_proof(s);

@@ -5,11 +5,11 @@
  *                   |  dropped because it was equal  |  not yet written           |
  *                   0                               mark                      frontier = end of file
  *
- * The frontier runs ahead of the mark in windows, unless the file is not the copy's alone or has data there already: then
- * each write is cloned by itself, and mark and frontier are one. A write at the mark whose bytes are proven equal to the source's is
- * dropped and moves the mark. Anything else settles the session: the destination is cut back to the mark, and the
- * program's own calls go on from there. A settled session stays in its place as the record of the copy until the
- * destination is closed, and can begin again.
+ * The frontier runs ahead of the mark in windows, unless the file is not the copy's alone or has data there already:
+ * then each write is cloned by itself, and mark and frontier are one. A write at the mark whose bytes are proven equal
+ * to the source's is dropped and moves the mark. Anything else settles the session: the destination is cut back to the
+ * mark, and the program's own calls go on from there. A settled session stays in its place as the record of the copy
+ * until the destination is closed, and can begin again.
  */
 #ifndef LIBOFFLOAD_SESSION_H
 #define LIBOFFLOAD_SESSION_H
@@ -117,8 +117,8 @@ void session_start(struct session *session, const struct candidate *candidate);
 
 /*
  * The program writes to the destination. True: the destination holds all of it, the mark, and the descriptor's offset
- * if the write has none of its own, have moved; the write is not to be made. False: the session was settled, nothing has
- * moved.
+ * if the write has none of its own, have moved; the write is not to be made. False: the session was settled, nothing
+ * has moved.
  */
 bool session_write(struct session *session, const struct program_write *write);
 
@@ -127,6 +127,9 @@ bool session_write(struct session *session, const struct program_write *write);
  * but may serve fewer: the bytes served, or 0. The source's offset is the caller's to move.
  */
 size_t session_copy(struct session *session, off_t from, size_t n);
+
+/* Whether all of the source was offloaded: to its end, or, in pieces of any order, as many bytes as it has. */
+bool session_is_whole(const struct session *session);
 
 /*
  * Ends the offload: the destination is cut back to the mark if it is as we left it, and gets the time of the last

@@ -25,8 +25,9 @@
  * kernel commit ac765f83f139; XFS, commit b39989009bdb). XFS before 6.1.121 and 6.12 can report success for a part of a
  * clone; the session looks at the size after every clone, on every kernel.
  * ZFS: clones were lost or zero-filled in OpenZFS 2.2.0 to 2.2.3 (openzfs issues 15526, 15728, 15933), and the version
- * of a module cannot be told from the file system. bcachefs: wrong data after a reflink (koverstreet/bcachefs issue 991).
- * SMB: a clone that fails can leave the destination longer, and one that succeeds need not share (ksmbd 6.12, 7.3).
+ * of a module cannot be told from the file system. bcachefs: wrong data after a reflink (koverstreet/bcachefs issue
+ * 991). SMB: a clone that fails can leave the destination longer, and one that succeeds need not share (ksmbd 6.12,
+ * 7.3).
  *
  * kernel, 5.3: copy_file_range(2) did not check its arguments before, and on SMB left empty files (golang/go 42400).
  */

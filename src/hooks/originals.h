@@ -39,8 +39,8 @@ struct mmsghdr;
 #undef ENDING
 
 /*
- * Looks every original up, as dlsym(RTLD_NEXT) would. Called once by the library's constructor; calling it again changes
- * nothing. Not for signal handlers: see lookup.h.
+ * Looks every original up, as dlsym(RTLD_NEXT) would. Called once by the library's constructor; calling it again
+ * changes nothing. Not for signal handlers: see lookup.h.
  */
 void originals_resolve(void);
 
