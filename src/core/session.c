@@ -416,7 +416,7 @@ static enum reason clone_part(struct session *s, size_t n)
 {
     off_t end = s->mark + (off_t)n;
     off_t granule = (off_t)s->engine->granule(&s->pair);
-    if ((n < EXACT_LEAST || end % granule) && end != source_end(s))
+    if (((n < EXACT_LEAST || end % granule) && end != source_end(s)) || n > LAST_WINDOW)
         return s->exact;
     if (s->mark % granule)
         return REASON_UNALIGNED;
@@ -489,6 +489,8 @@ static size_t copy_exactly(struct session *s, off_t from, size_t n)
     if (why == REASON_NONE && from + s->shift != s->mark)
         why = REASON_MOVED;
     n = part_of(s, n);
+    if (why == REASON_NONE && n == 0)
+        why = REASON_SOURCE_ENDED;
     if (why == REASON_NONE && !take_part(s, n, -1))
         why = REASON_MOVED;
     if (why == REASON_NONE) {
