@@ -168,8 +168,11 @@ os.execv(sys.argv[1], sys.argv[1:])' "$offload" -v sh -c 'exit 9' && fail "it en
     [ $? -eq 9 ] || fail "the status was lost"
 }
 
+# A group of its own, whose leader's parent is in the session: in an orphaned one SIGTSTP stops nobody (signal(7)).
 stops_and_goes_on() {
+    set -m
     start "$offload" -v
+    set +m
     kill -TSTP "$child"
     until_true grep -q '^State:.T' "/proc/$wrapper/status"
     kill -CONT "$wrapper"
