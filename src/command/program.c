@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -76,6 +77,14 @@ static char *search(const char *name, bool (*skip)(const char *path))
     return found;
 }
 
+/* What makes a file executable that is not. */
+static const char *execute_cure(const char *path)
+{
+    struct statvfs fs;
+    bool noexec = statvfs(path, &fs) == 0 && fs.f_flag & ST_NOEXEC;
+    return noexec ? "its file system is mounted noexec, so put it on another" : "make it so with chmod +x";
+}
+
 char *program_find(const char *name)
 {
     char *shown = name_printable(name);
@@ -87,7 +96,7 @@ char *program_find(const char *name)
     if (is_directory(path))
         fail(STATUS_CANNOT_RUN, "cannot run %s: it is a directory; name a program", shown);
     if (!may_execute(path))
-        fail(STATUS_CANNOT_RUN, "cannot run %s: it is not executable; make it so with chmod +x", shown);
+        fail(STATUS_CANNOT_RUN, "cannot run %s: it is not executable; %s", shown, execute_cure(path));
     free(shown);
     return path;
 }
@@ -99,7 +108,7 @@ char *program_find_real(const char *name)
         return path;
     char *shown = name_printable(name);
     if (path)
-        fail(STATUS_CANNOT_RUN, "cannot run %s: %s is not executable; make it so with chmod +x", shown, path);
+        fail(STATUS_CANNOT_RUN, "cannot run %s: %s is not executable; %s", shown, path, execute_cure(path));
     fail(STATUS_NOT_FOUND,
          "cannot run the real %s: PATH has no other than this link to offload; add the directory where it is", shown);
 }

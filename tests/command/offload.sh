@@ -333,6 +333,15 @@ by_name_without_library() {
 
 # ---- what cannot be run ----------------------------------------------------------------------------
 
+noexec_mount() {
+    [ "$(id -u)" -eq 0 ] || skip "only root may mount"
+    mkdir noexec
+    mount -t tmpfs -o noexec none noexec || skip "tmpfs cannot be mounted here"
+    cp "$(type -P true)" noexec/program
+    says 126 'noexec' noexec/program
+    umount noexec
+}
+
 plain_file() {
     : >"$scratch/file"
     says 126 'not executable' "$scratch/file"
@@ -481,7 +490,7 @@ if [ "$(id -u)" -eq 0 ]; then
     mount_xfs >"$scratch/mount.log" 2>&1 || mount=
 fi
 
-plan 91
+plan 92
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
@@ -542,6 +551,7 @@ verdict "--min-size below nothing" says 125 '-5' --min-size -5 true
 verdict "a command that is not there" says 127 'no such command' no-such-command-anywhere
 verdict "a path that is not there" says 127 'no such file' ./no/such/path
 verdict "a command that is a directory" says 126 'directory' "$scratch"
+verdict "a command on a file system without programs" noexec_mount
 verdict "a command that is no program" plain_file
 verdict "a script without its interpreter" no_interpreter
 verdict "a script without #!" no_shebang
