@@ -80,18 +80,16 @@ static const char *last_part(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* An open file that was executed (fexecve(3)) has no name but its number. */
-static bool is_descriptor(const char *path)
+/* What was executed as an open file (fexecve(3)) or as /proc/self/exe has no name of its own. */
+static bool is_nameless(const char *path)
 {
-    const char *name = last_part(path);
-    return (strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/proc/self/fd/", 14) == 0) &&
-           !name[strspn(name, "0123456789")];
+    return strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/proc/", 6) == 0;
 }
 
 const char *itself_called(char **argv)
 {
     const char *executed = (const char *)(uintptr_t)getauxval(AT_EXECFN);
     /* In a script's first line this executable is argv[0], put there by the kernel; the script was executed. */
-    bool tells = executed && *executed && !is_descriptor(executed) && (is_this_file(executed) || has_mark(executed));
+    bool tells = executed && *executed && !is_nameless(executed) && (is_this_file(executed) || has_mark(executed));
     return last_part(tells ? executed : *argv ? *argv : "");
 }
