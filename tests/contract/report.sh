@@ -115,6 +115,8 @@ has_cause() { # CAUSE COMMAND...
     [ "$(field .cause)" = "$cause" ] || fail "the cause is $(field .cause): $(cat "$report")"
     [ "$(field .offloaded)" -eq 0 ] || fail "offloaded: $(cat "$report")"
     [ "$(field .written)" -eq "$(stat -c %s copy)" ] || fail "written: $(cat "$report")"
+    read -r _ shared < <("$extents" copy)
+    [ "$shared" -eq 0 ] || fail "the file system shares $shared bytes all the same"
 }
 
 overwrites() {
@@ -149,6 +151,7 @@ own_clone() {
     valid
     [ "$(field '[.engine, .cause] | join(" ")')" = 'program none' ] || fail "$(cat "$report")"
     [ "$(field .offloaded)" -eq "$(stat -c %s source)" ] || fail "offloaded: $(cat "$report")"
+    assert_shared source copy
 }
 
 own_call() {
