@@ -3,6 +3,7 @@
 #include "core/settings.h"
 #include "itself.h"
 #include "library.h"
+#include "lines.h"
 #include "names.h"
 #include "options.h"
 #include "program.h"
@@ -11,7 +12,6 @@
 #include "watch.h"
 
 #include <config.h>
-#include <errno.h>
 #include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,13 +20,6 @@
 #include <unistd.h>
 
 /* ---- what needs no command ---- */
-
-static int finish_output(void)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return 0;
-    fail(STATUS_FAILED, "cannot write to standard output: %s; give it room, or another place", strerror(errno));
-}
 
 typedef int subcommand(int argc, char **argv);
 
@@ -45,14 +38,16 @@ static int run_subcommand(subcommand *run, const struct options *options, int ar
 
 /* ---- a command ---- */
 
-/* Why the library, which is in LD_PRELOAD if `library`, cannot recognise anything in that program; or NULL. */
-static const char *why_nothing(const char *library, const char *path)
+/*
+ * Why the library, which is in LD_PRELOAD if `library`, cannot recognise anything in that program; or NULL. `refuses`:
+ * what program_refuses() said of it.
+ */
+static const char *why_nothing(const char *library, const char *path, const char *refuses)
 {
     if (!library)
         return "the program ran without the library";
     if (settings.off)
         return "the library is switched off (OFFLOAD=off or --off)";
-    char *refuses = program_refuses(path, NULL);
     char *text = NULL;
     if (!refuses)
         return NULL;
@@ -60,7 +55,6 @@ static const char *why_nothing(const char *library, const char *path)
     if (asprintf(&text, "the library is not in %s: %s", shown, refuses) < 0)
         text = NULL;
     free(shown);
-    free(refuses);
     return text;
 }
 
@@ -68,7 +62,7 @@ _Noreturn static void run(struct options *options, bool called_by_name, const ch
 {
     const char *library = library_to_load(!called_by_name);
     bool harms;
-    free(program_refuses(path, &harms));
+    char *refuses = program_refuses(path, &harms);
     /* As the library in the program will read them, which tells of those that are wrong. */
     settings_complain = false;
     settings_read(environ, false);
@@ -81,7 +75,8 @@ _Noreturn static void run(struct options *options, bool called_by_name, const ch
     bool logs_within = options->logs && getenv("OFFLOAD_COLLECT");
     bool watched = options->verbose || options->report || options->progress || watch.always || logs_within;
     if (watched)
-        watch.nothing = why_nothing(library, path);
+        watch.nothing = why_nothing(library, path, refuses);
+    free(refuses);
     if (library && !harms)
         library_preload(library);
     if (!watched)
@@ -109,11 +104,13 @@ int main(int argc, char **argv)
     options_read(&options, argc, argv);
     if (options.help) {
         options_help();
-        return finish_output();
+        lines_end();
+        return 0;
     }
     if (options.version) {
         puts("offload " PACKAGE_VERSION);
-        return finish_output();
+        lines_end();
+        return 0;
     }
     if (options.words >= argc)
         fail(STATUS_FAILED, "no command given: see 'offload --help'");

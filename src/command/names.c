@@ -1,6 +1,7 @@
 #include "names.h"
 
 #include "command.h"
+#include "core/utf8.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -131,27 +132,10 @@ char *text_printable(const char *text)
 
 /* ---- UTF-8 ---- */
 
-/* The length of the UTF-8 character at `c` (RFC 3629, 4), or 0 if the bytes are none. */
-static unsigned utf8_length(const unsigned char *c)
-{
-    if (c[0] < 0x80)
-        return 1;
-    unsigned length = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
-    if (c[0] < 0xc2 || c[0] > 0xf4)
-        return 0;
-    for (unsigned i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-    bool surrogate = c[0] == 0xed && c[1] > 0x9f;
-    bool beyond = c[0] == 0xf4 && c[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
 bool name_is_utf8(const char *name)
 {
     while (*name) {
-        unsigned n = utf8_length((const unsigned char *)name);
+        unsigned n = utf8_length(name);
         if (n == 0)
             return false;
         name += n;
@@ -165,7 +149,7 @@ char *name_utf8(const char *name)
     char *text = allocate(strlen(replacement) * strlen(name) + 1);
     char *to = text;
     while (*name) {
-        unsigned n = utf8_length((const unsigned char *)name);
+        unsigned n = utf8_length(name);
         to = n ? mempcpy(to, name, n) : mempcpy(to, replacement, strlen(replacement));
         name += n ? n : 1;
     }

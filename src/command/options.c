@@ -2,6 +2,7 @@
 
 #include "absolute.h"
 #include "command.h"
+#include "engines/engine.h"
 #include "names.h"
 
 #include <errno.h>
@@ -104,7 +105,7 @@ static void take_engines(struct options *options, const char *name, const char *
     for (const char *engine = value; engine; engine = strchr(engine, ',')) {
         engine += *engine == ',';
         size_t n = strcspn(engine, ",");
-        if ((n == 5 && memcmp(engine, "clone", n) == 0) || (n == 6 && memcmp(engine, "kernel", n) == 0))
+        if (engine_bit(engine, n))
             continue;
         fail(STATUS_FAILED, "%s does not know %s: use a comma-separated list of clone, kernel", name,
              name_printable(strndupa(engine, n)));

@@ -12,6 +12,7 @@
 #include "names.h"
 #include "places.h"
 #include "refusals.h"
+#include "summary.h"
 #include "trial.h"
 
 #include <errno.h>
@@ -35,17 +36,6 @@ struct probe {
 
 /* ---- the places ---- */
 
-static const char *human(uint64_t bytes, char text[32])
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    unsigned unit = 0;
-    double number = (double)bytes;
-    for (; number >= 1024 && unit < 6; unit++)
-        number /= 1024;
-    snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", number, units[unit]);
-    return text;
-}
-
 static void print_place(const char *label, const char *shown, const char *what, const struct mount *mount)
 {
     if (!mount) {
@@ -61,9 +51,10 @@ static void print_place(const char *label, const char *shown, const char *what, 
 
 static void print_places(const struct places *p)
 {
-    char size[32];
-    print_place("source", p->source_shown, human(p->source_status.stx_size, size), p->source_mount);
-    print_place("destination", p->shown, p->exists ? human(p->status.stx_size, size) : "not there yet", p->mount);
+    char size[16];
+    print_place("source", p->source_shown, bytes_for_people(p->source_status.stx_size, size), p->source_mount);
+    print_place("destination", p->shown, p->exists ? bytes_for_people(p->status.stx_size, size) : "not there yet",
+                p->mount);
 }
 
 /* ---- trying ---- */
@@ -114,10 +105,10 @@ static const struct engine *serving(const struct probe *probe, enum way way)
 
 static void print_tried(const char *name, const struct probe *probe, const struct trial *trial, const char *whom)
 {
-    char size[32];
+    char size[16];
     bool whole = trial->bytes >= probe->places.source_status.stx_size;
     lines_say(name, "yes%s: tried with %s%s, in a file that is gone again.", whom, whole ? "all of it, " : "the first ",
-              human(trial->bytes, size));
+              bytes_for_people(trial->bytes, size));
 }
 
 static void print_judged(const char *name, const struct probe *probe, const char *whom)

@@ -269,9 +269,6 @@ static char *refuses(const char *path, int scripts, bool *harms)
 
 char *program_refuses(const char *path, bool *harms)
 {
-    bool does_harm = false;
-    char *why = refuses(path, SCRIPTS_MAX, &does_harm);
-    if (harms)
-        *harms = does_harm;
-    return why;
+    *harms = false;
+    return refuses(path, SCRIPTS_MAX, harms);
 }

@@ -28,7 +28,7 @@ void program_become(const char *path, char **argv);
 
 /*
  * Why no library can be loaded into that program, seen from its file: a clause for the user, to be freed, or NULL if
- * nothing is to be seen. *harms (may be NULL): whether the attempt alone would disturb it: another libc's linker ends
+ * nothing is to be seen. *harms: whether the attempt alone would disturb it: another libc's linker ends
  * the program over a library that it cannot resolve, another architecture's complains.
  */
 char *program_refuses(const char *path, bool *harms);

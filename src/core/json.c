@@ -1,5 +1,7 @@
 #include "json.h"
 
+#include "utf8.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -47,30 +49,13 @@ static void add_escape(struct json *json, unsigned code)
     add(json, escape, sizeof escape);
 }
 
-/* The length of the UTF-8 character at `c` (RFC 3629, 4), or 0 if the bytes are none. */
-static unsigned utf8_length(const unsigned char *c)
-{
-    if (c[0] < 0x80)
-        return 1;
-    unsigned length = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
-    if (c[0] < 0xc2 || c[0] > 0xf4)
-        return 0;
-    for (unsigned i = 1; i < length; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xf0 && c[1] < 0x90);
-    bool surrogate = c[0] == 0xed && c[1] > 0x9f;
-    bool beyond = c[0] == 0xf4 && c[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
 /* Adds the text in quotes. False if some of it is no UTF-8. */
 static bool add_quoted(struct json *json, const char *text)
 {
     bool valid = true;
     json_raw(json, "\"");
     for (const unsigned char *c = (const unsigned char *)text; *c;) {
-        unsigned length = utf8_length(c);
+        unsigned length = utf8_length((const char *)c);
         valid = valid && length;
         if (length == 0)
             add_escape(json, 0xfffd), c++;

@@ -57,16 +57,6 @@ static void read_off(const char *value)
         complain("OFFLOAD", value, "neither \"on\" nor \"off\"; taken as \"on\"");
 }
 
-/* The bit of the engine whose name is the n bytes at `name`, or 0. */
-static unsigned engine_bit(const char *name, size_t n)
-{
-    const struct engine *const *list = engine_list();
-    for (unsigned i = 0; list[i]; i++)
-        if (strlen(list[i]->name) == n && memcmp(list[i]->name, name, n) == 0)
-            return 1U << i;
-    return 0;
-}
-
 static void read_engines(const char *value)
 {
     unsigned engines = 0;

@@ -1,12 +1,21 @@
 #include "engine.h"
 
 #include <stddef.h>
+#include <string.h>
 
 static const struct engine *const engines[] = {&engine_clone, &engine_kernel, NULL};
 
 const struct engine *const *engine_list(void)
 {
     return engines;
+}
+
+unsigned engine_bit(const char *name, size_t n)
+{
+    for (unsigned i = 0; engines[i]; i++)
+        if (strlen(engines[i]->name) == n && memcmp(engines[i]->name, name, n) == 0)
+            return 1U << i;
+    return 0;
 }
 
 enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigned allowed)

@@ -10,6 +10,7 @@
 #include "../core/reasons.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -50,6 +51,9 @@ struct engine {
 
 /* All engines in the order in which they are asked, with a NULL behind them. */
 const struct engine *const *engine_list(void);
+
+/* The bit of the engine whose name is the n bytes at `name` (bit i: at place i of the list), or 0 if none has it. */
+unsigned engine_bit(const char *name, size_t n);
 
 /*
  * Why the engine at that place of the list does not serve the pair, or REASON_NONE; `allowed` as for engine_choose(),
