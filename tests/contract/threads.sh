@@ -6,15 +6,16 @@ need_root
 
 program=$build/tests/tools/threads
 
+# Without the rule about one turn in six loses a record on XFS, where the source is longer than what is written.
 no_record_is_lost() {
     local turn
-    for turn in $(seq 30); do
+    for turn in $(seq 60); do
         run_preloaded "$program" letters copy 200 || fail "in turn $turn"
     done
 }
 
 on_filesystem() {
-    head -c 104857600 /dev/zero | tr '\0' A >letters
+    head -c 314572800 /dev/zero | tr '\0' A >letters
     sync letters
     verdict "no record is lost, on $fs" no_record_is_lost
 }

@@ -114,7 +114,11 @@ Test(patterns, either_file_excludes_and_either_includes)
     cr_expect(allowed("/to/*", NULL));
     cr_expect_not(allowed("/other/*", NULL));
     cr_expect_not(allowed("/from/*", "/to/*"), "an exclusion goes before");
+    settings.include = NULL;
+    settings.exclude = "*.bak";
+    cr_expect(patterns_allow("/from/a.txt", "/to/b.txt"));
     cr_expect_not(patterns_allow("", "/to/b.txt"), "a name that is not known may be one that is excluded");
+    cr_expect_not(patterns_allow("/from/a.txt", ""));
     settings.include = settings.exclude = NULL;
     cr_expect(patterns_allow("", ""));
 }
