@@ -220,11 +220,11 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
     return unseen_uses(c);
 }
 
-/* Starts it, unless another thread's write may be in the middle of the file. */
+/* Starts it, unless another thread's write may be in the middle of the file, or another thread's session in its way. */
 static enum reason start_alone(struct session *s, const struct candidate *c)
 {
     session_start(s, c);
-    if (!underway_any())
+    if (!underway_any() && !table_has_rival(s))
         return REASON_NONE;
     session_settle(s, REASON_BUSY);
     return REASON_BUSY;
@@ -260,7 +260,7 @@ static struct session *begin(struct candidate *c, enum reason *why)
 {
     settle_others(c);
     struct session *s = take_place(c);
-    *why = REASON_TOO_MANY;
+    *why = table_taken < TABLE_SIZE ? REASON_BUSY : REASON_TOO_MANY;
     if (!s)
         return NULL;
     *why = REASON_DESTINATION_USED;

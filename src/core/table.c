@@ -106,6 +106,23 @@ struct session *table_find(int destination)
     return NULL;
 }
 
+void table_release(struct session *s)
+{
+    ADD(table_taken, -1);
+    STORE(table->destination[place_of(s)], 0);
+    table_unlock(s);
+}
+
+/* Whether a place other than this one is taken for the destination. */
+static bool has_twin(unsigned place, int destination)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++)
+        if (i != place && LOAD(table->destination[i]) == destination + 1)
+            return true;
+    return false;
+}
+
 struct session *table_claim(int destination)
 {
     for (unsigned i = 0; i < TABLE_SIZE; i++) {
@@ -121,16 +138,13 @@ struct session *table_claim(int destination)
                 break;
         STORE(table->destination[i], destination + 1);
         ADD(table_taken, 1);
-        return s;
+        /* Looked for after our own place shows: of two threads at least one sees the other's. */
+        if (!has_twin(i, destination))
+            return s;
+        table_release(s);
+        return NULL;
     }
     return NULL;
-}
-
-void table_release(struct session *s)
-{
-    ADD(table_taken, -1);
-    STORE(table->destination[place_of(s)], 0);
-    table_unlock(s);
 }
 
 void table_each(void (*visit)(struct session *, const void *), const void *what)
@@ -189,6 +203,17 @@ bool table_may_concern(int fd, const struct file_state *file, bool or_source)
     for (unsigned i = 0; i < used; i++) {
         const struct session *s = &table->sessions[i];
         if ((LOAD(table->destination[i]) == fd + 1 && LOAD(s->running)) || (file && concerns(s, file, or_source)))
+            return true;
+    }
+    return false;
+}
+
+bool table_has_rival(const struct session *s)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        const struct session *other = &table->sessions[i];
+        if (other != s && (concerns(other, &s->left, true) || concerns(other, &s->source, false)))
             return true;
     }
     return false;

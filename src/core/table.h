@@ -37,7 +37,7 @@ void table_leave(uint64_t blocked);
 /* The session whose destination is this descriptor, locked, or NULL. */
 struct session *table_find(int destination);
 
-/* A fresh session for this destination, locked, or NULL if all are taken. */
+/* A fresh session for this destination, locked, or NULL: all are taken, or another thread claims one for it just now. */
 struct session *table_claim(int destination);
 
 /* Unlocks a session. */
@@ -71,6 +71,12 @@ void table_count_written(int destination, size_t n);
  * concern other files.
  */
 bool table_may_concern(int fd, const struct file_state *file, bool or_source);
+
+/*
+ * Whether another running session writes to a file of this one's, or reads what this one writes. Waits for nobody. To
+ * be asked once this one runs: of two that begin at once at least one sees the other.
+ */
+bool table_has_rival(const struct session *session);
 
 /*
  * Calls `visit` likewise with every running session whose destination is that file, or, if `or_source`, whose source

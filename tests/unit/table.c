@@ -51,6 +51,45 @@ Test(table, is_empty_at_first)
     table_leave(blocked);
 }
 
+Test(table, one_destination_is_claimed_once)
+{
+    uint64_t blocked;
+    enter(&blocked);
+    table_unlock(claimed(7));
+    cr_expect_null(table_claim(7), "another thread was quicker");
+    cr_expect_eq(table_taken, 1);
+    release(7);
+    table_release(claimed(7));
+    table_leave(blocked);
+}
+
+static struct session *running(int destination, ino_t from, ino_t to)
+{
+    struct session *s = claimed(destination);
+    s->source.inode = from;
+    s->left.inode = to;
+    s->running = 1;
+    return s;
+}
+
+Test(table, sessions_of_other_files_are_no_rivals)
+{
+    uint64_t blocked;
+    enter(&blocked);
+    struct session *one = running(7, 1, 2), *other = running(8, 1, 3);
+    cr_expect_not(table_has_rival(one), "one source may go to two files");
+    other->left.inode = 2;
+    cr_expect(table_has_rival(one), "another that writes the same file");
+    cr_expect(table_has_rival(other));
+    other->running = 0;
+    cr_expect_not(table_has_rival(one));
+    other->running = 1;
+    other->left.inode = 1;
+    cr_expect(table_has_rival(one), "another that writes the source");
+    cr_expect(table_has_rival(other), "another that reads the destination");
+    table_leave(blocked);
+}
+
 Test(table, claims_finds_and_releases)
 {
     uint64_t blocked;
