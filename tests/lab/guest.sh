@@ -4,9 +4,20 @@
 # skip, run_plain, run_preloaded, make_source, assert_same, assert_shared ...), which works here as anywhere.
 #
 # Each test starts with no server running and no file system made: what it asks for is made for it, and nothing else.
+# shellcheck source-path=SCRIPTDIR source=../fixture.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../fixture.sh"
 
 [ -e /lab/tests ] || skip_all "this is a test for the guest: tests/lab/run $test_name"
+
+# As in tests/fixture.sh, text in which each sector differs; its way of making it takes a second for 5 MB here.
+make_source() { # FILE [BYTES]
+    local bytes=${2:-8400953}
+    # shellcheck disable=SC2016 # the names are Perl's
+    perl -e 'for (my $n = 0; $n * 512 < $ARGV[0]; $n++) {
+        print pack("A511x", sprintf("sector %012d of the source, The Quick Brown Fox\n", $n) x 10);
+    }' "$bytes" | head -c "$bytes" >"$1"
+    sync "$1"
+}
 
 # ---- what is served -----------------------------------------------------------------------------------
 
@@ -51,20 +62,20 @@ prepare_nfs() {
     [ -z "$nfs_prepared" ] || return 0
     modprobe nfsd
     mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
+    rm -rf /var/lib/nfs/nfsdcld
     mkdir -p /run/rpc_pipefs /var/lib/nfs/nfsdcld
     mountpoint -q /run/rpc_pipefs || mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
     # The shortest that the kernel takes: a client that the server remembers from before may come back for as long.
     echo 10 >/proc/fs/nfsd/nfsv4leasetime
     echo 10 >/proc/fs/nfsd/nfsv4gracetime
-    # What the server remembers of its clients, so that a server that is new waits for none.
-    nfsdcld
+    # Keeps what the server knows of its clients: one that knows none, or has them all back, does not wait for them.
+    nfsdcld --pipefsdir /run/rpc_pipefs
     : >/etc/exports
     rpc.mountd -N 2 -N 3
     at_end+=(stop_nfs)
     nfs_prepared=yes
 }
 
-# A second server that starts keeps what the first told its clients: they go on where they were.
 start_nfs() {
     prepare_nfs
     rpc.nfsd --no-nfs-version 3 4
@@ -95,10 +106,20 @@ on_nfs() { # FS [MOUNT OPTIONS, such as nosharecache,soft]
     server_side=/export/$1
 }
 
-# While the server is still there, if it is.
+# While the server is still there, if it is: a file that is closed when it is gone waits for it.
 unmount_client() { # MOUNT
     cd /
+    close_files
     timeout 20 umount "$1" || umount -f "$1" || umount -l "$1"
+}
+
+# What the test has opened for itself by `exec 5>FILE`; bash reads the script from 255.
+close_files() {
+    local fd
+    for fd in /proc/"$BASHPID"/fd/*; do
+        fd=${fd##*/}
+        [ "$fd" -le 2 ] || [ "$fd" -eq 255 ] || exec {fd}>&-
+    done
 }
 
 new_mount() { # NAME
@@ -214,10 +235,12 @@ slow_disk() { # FS MILLISECONDS
     else
         [ -z "${served[$1]-}" ] || fail "slow_disk $1 comes too late: $1 is served already"
         dmsetup create "$name" --table "$table" && dmsetup mknodes
+        # Before the server's mounts are gone, it is in use.
+        at_end=("dmsetup remove --deferred $name" "${at_end[@]}")
     fi
 }
 
-# What is read next comes from the disk, or from the server.
+# What is read next comes from the disk, or from the server, which must be there: what the client has of it is given back.
 drop_caches() {
     sync
     echo 3 >/proc/sys/vm/drop_caches
@@ -313,6 +336,7 @@ need_nvme() {
 
 # Two SCSI disks of BYTES each with EXTENDED COPY, out of the kernel's own target: sets `scsi_disks`, an array, and
 # `scsi_generic`, their sg devices.
+# shellcheck disable=SC2120
 need_scsi() { # [BYTES]
     local bytes=${1:-$((512 << 20))} number
     local config=/sys/kernel/config/target portal

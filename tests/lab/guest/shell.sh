@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # What the shell of tests/lab/run --shell begins with: the mounts, and a word on what can be done with them.
 export OFFLOAD_TEST_INSIDE=yes
+# shellcheck source-path=SCRIPTDIR source=../guest.sh
 . /lab/source/tests/lab/guest.sh
 # Made for scripts: a shell would end at the first name that is mistyped.
 set +u
