@@ -4,7 +4,7 @@
 # skip, run_plain, run_preloaded, make_source, assert_same, assert_shared ...), which works here as anywhere.
 #
 # Each test starts with no server running and no file system made: what it asks for is made for it, and nothing else.
-# shellcheck source-path=SCRIPTDIR source=../fixture.sh
+# shellcheck source-path=SCRIPTDIR/.. source-path=SCRIPTDIR/../.. source=fixture.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../fixture.sh"
 
 [ -e /lab/tests ] || skip_all "this is a test for the guest: tests/lab/run $test_name"
