@@ -217,6 +217,7 @@ restart_server() { # SERVER
 
 # All that goes between client and server, in both directions: `slow_network delay 20ms`, `slow_network rate 100mbit`,
 # or what else tc-netem(8) takes. Without arguments the network is as quick as before.
+# shellcheck disable=SC2120
 slow_network() { # [NETEM ARGUMENTS]
     modprobe sch_netem
     tc qdisc del dev lo root 2>/dev/null || true
