@@ -11,7 +11,7 @@ clean() { # SCRIPT
 
 cd "$source_tree" || exit 1
 mapfile -t scripts < <(
-    ls scripts/* .ci/run autogen.sh
+    ls scripts/* .ci/run autogen.sh tests/lab/run tests/lab/image tests/lab/boot/* tests/lab/guest/init
     find tests -name '*.sh' -type f | sort
 )
 plan ${#scripts[@]}

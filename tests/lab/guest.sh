@@ -1,0 +1,398 @@
+# shellcheck shell=bash
+# Sourced by every test of the guest lab, and all that it needs to know of it: the mounts of real servers, what is done to
+# the servers and the network, and witnesses of what went over the wire. Below it is tests/fixture.sh (plan, verdict, fail,
+# skip, run_plain, run_preloaded, make_source, assert_same, assert_shared ...), which works here as anywhere.
+#
+# Each test starts with no server running and no file system made: what it asks for is made for it, and nothing else.
+# shellcheck source-path=SCRIPTDIR/.. source-path=SCRIPTDIR/../.. source=fixture.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../fixture.sh"
+
+[ -e /lab/tests ] || skip_all "this is a test for the guest: tests/lab/run $test_name"
+
+# As in tests/fixture.sh, text in which each sector differs; its way of making it takes a second for 5 MB here.
+make_source() { # FILE [BYTES]
+    local bytes=${2:-8400953}
+    # shellcheck disable=SC2016 # the names are Perl's
+    perl -e 'for (my $n = 0; $n * 512 < $ARGV[0]; $n++) {
+        print pack("A511x", sprintf("sector %012d of the source, The Quick Brown Fox\n", $n) x 10);
+    }' "$bytes" | head -c "$bytes" >"$1"
+    sync "$1"
+}
+
+# ---- what is served -----------------------------------------------------------------------------------
+
+declare -A disk_of=([xfs]=/dev/vdb [ext4]=/dev/vdc [btrfs]=/dev/vdd)
+# Where the server has a file system, once it is made.
+declare -A served=()
+
+# Makes FS anew on its disk and mounts it under /export, unless that has been done.
+make_served() { # FS
+    local fs=$1 disk=${disk_of[$1]}
+    [ -z "${served[$fs]-}" ] || return 0
+    modprobe "$fs"
+    [ ! -e "/dev/mapper/slow-$fs" ] || disk=/dev/mapper/slow-$fs
+    case $fs in
+    xfs) mkfs.xfs -q -f -m reflink=1 "$disk" ;;
+    ext4) mkfs.ext4 -q -F "$disk" ;;
+    btrfs) mkfs.btrfs -q -f "$disk" ;;
+    esac >/dev/null || return 1
+    mkdir -p "/export/$fs"
+    mount -t "$fs" "$disk" "/export/$fs" || return 1
+    mounts+=("/export/$fs")
+    chmod 777 "/export/$fs"
+    served[$fs]=/export/$fs
+}
+
+# Until COMMAND succeeds; half a minute is far beyond what anything here takes.
+wait_for() { # COMMAND...
+    local i
+    for ((i = 0; i < 300; i++)); do
+        ! "$@" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    echo "waited in vain for: $*" >&2
+    return 1
+}
+
+# ---- the NFS server -----------------------------------------------------------------------------------
+
+nfs_prepared=
+
+prepare_nfs() {
+    [ -z "$nfs_prepared" ] || return 0
+    modprobe nfsd
+    mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd
+    rm -rf /var/lib/nfs/nfsdcld
+    mkdir -p /run/rpc_pipefs /var/lib/nfs/nfsdcld
+    mountpoint -q /run/rpc_pipefs || mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
+    # The shortest that the kernel takes: a client that the server remembers from before may come back for as long.
+    echo 10 >/proc/fs/nfsd/nfsv4leasetime
+    echo 10 >/proc/fs/nfsd/nfsv4gracetime
+    # Keeps what the server knows of its clients: one that knows none, or has them all back, does not wait for them.
+    nfsdcld --pipefsdir /run/rpc_pipefs
+    : >/etc/exports
+    rpc.mountd -N 2 -N 3
+    at_end+=(stop_nfs)
+    nfs_prepared=yes
+}
+
+start_nfs() {
+    prepare_nfs
+    rpc.nfsd --no-nfs-version 3 4
+}
+
+stop_nfs() {
+    rpc.nfsd 0
+}
+
+nfs_runs() {
+    [ -e /proc/fs/nfsd/threads ] && [ "$(cat /proc/fs/nfsd/threads)" != 0 ]
+}
+
+# The number that makes a file handle's export: a server that was restarted must know it again.
+declare -A export_number=([xfs]=1 [ext4]=2 [btrfs]=3)
+
+# Mounts FS of the NFS server: sets `mount`, and `server_side`, the same folder on the server. Each call makes a mount of
+# its own; two of different file systems are two exports of one server.
+on_nfs() { # FS [MOUNT OPTIONS, such as nosharecache,soft]
+    make_served "$1" || return 1
+    prepare_nfs
+    exportfs -o "rw,no_root_squash,no_subtree_check,fsid=${export_number[$1]}" "127.0.0.1:/export/$1" || return 1
+    nfs_runs || start_nfs || return 1
+    new_mount "nfs-$1"
+    mount -t nfs4 -o "vers=4.2,noatime${2:+,$2}" "127.0.0.1:/export/$1" "$mount" || return 1
+    at_end+=("unmount_client '$mount'")
+    # shellcheck disable=SC2034 # for the test
+    server_side=/export/$1
+}
+
+# While the server is still there, if it is: a file that is closed when it is gone waits for it.
+unmount_client() { # MOUNT
+    cd /
+    close_files
+    timeout 20 umount "$1" || umount -f "$1" || umount -l "$1"
+}
+
+# What the test has opened for itself by `exec 5>FILE`; bash reads the script from 255.
+close_files() {
+    local fd
+    for fd in /proc/"$BASHPID"/fd/*; do
+        fd=${fd##*/}
+        [ "$fd" -le 2 ] || [ "$fd" -eq 255 ] || exec {fd}>&-
+    done
+}
+
+new_mount() { # NAME
+    mount=$scratch/$1
+    while [ -e "$mount" ]; do
+        mount+=+
+    done
+    mkdir "$mount"
+}
+
+# ---- the SMB server -----------------------------------------------------------------------------------
+
+smb_user=lab smb_password=lab
+
+write_smb_conf() {
+    local fs
+    cat <<'CONF'
+[global]
+    server role = standalone server
+    bind interfaces only = yes
+    interfaces = lo
+    disable netbios = yes
+    smb ports = 445
+    load printers = no
+    log file = /var/log/samba/log
+    map to guest = never
+CONF
+    for fs in xfs ext4 btrfs; do
+        printf '[%s]\n    path = /export/%s\n    read only = no\n    force user = root\n' $fs $fs
+        # The server asks the file system to share, as its manual advises for Btrfs alone.
+        [ $fs != btrfs ] || echo '    vfs objects = btrfs'
+    done
+}
+
+# The account outlives the test: to make one takes seconds.
+prepare_smb() {
+    modprobe cifs
+    mkdir -p /run/samba /var/log/samba /var/lib/samba/private /var/cache/samba
+    write_smb_conf >/etc/samba/smb.conf
+    id $smb_user >/dev/null 2>&1 || echo "$smb_user:x:1000:1000::/:/bin/false" >>/etc/passwd
+    [ -e /var/lib/samba/private/passdb.tdb ] ||
+        printf '%s\n%s\n' $smb_password $smb_password | smbpasswd -s -a $smb_user >"$scratch/smbpasswd.log" 2>&1 ||
+        cat "$scratch/smbpasswd.log" >&2
+}
+
+start_smb() {
+    prepare_smb
+    smbd --daemon
+    at_end+=(stop_smb)
+    wait_for smb_runs
+}
+
+stop_smb() {
+    ! [ -e /run/samba/smbd.pid ] || {
+        kill "$(cat /run/samba/smbd.pid)" 2>/dev/null
+        # What serves a connection is a process of its own, and is told by the first.
+        wait_for no_smbd
+    }
+}
+
+no_smbd() {
+    ! pgrep -x smbd >/dev/null
+}
+
+smb_runs() {
+    : </dev/tcp/127.0.0.1/445
+}
+
+# Mounts the share of FS: sets `mount` and `server_side`, as on_nfs does.
+on_smb() { # FS [MOUNT OPTIONS, such as cache=none]
+    make_served "$1" || return 1
+    smb_runs 2>/dev/null || start_smb || return 1
+    new_mount "smb-$1"
+    mount -t cifs -o "vers=3.1.1,username=$smb_user,password=$smb_password${2:+,$2}" "//127.0.0.1/$1" "$mount" ||
+        return 1
+    at_end+=("unmount_client '$mount'")
+    # shellcheck disable=SC2034 # for the test
+    server_side=/export/$1
+}
+
+# ---- what is done to them -----------------------------------------------------------------------------
+
+# SERVER is nfs or smb. What is stopped loses its connections; NFS clients go on waiting for it.
+stop_server() { # SERVER
+    "stop_$1"
+}
+
+start_server() { # SERVER
+    "start_$1"
+}
+
+restart_server() { # SERVER
+    stop_server "$1" && start_server "$1"
+}
+
+# All that goes between client and server, in both directions: `slow_network delay 20ms`, `slow_network rate 100mbit`,
+# or what else tc-netem(8) takes. Without arguments the network is as quick as before.
+# shellcheck disable=SC2120
+slow_network() { # [NETEM ARGUMENTS]
+    modprobe sch_netem
+    tc qdisc del dev lo root 2>/dev/null || true
+    [ $# -eq 0 ] || tc qdisc add dev lo root netem limit 10000 "$@"
+    at_end+=('tc qdisc del dev lo root 2>/dev/null')
+}
+
+# Each request of FS's disk takes so many milliseconds longer. The first time must be before FS is served (with 0, if it
+# is to be slow only later).
+slow_disk() { # FS MILLISECONDS
+    local name=slow-$1 disk=${disk_of[$1]} table
+    table="0 $(blockdev --getsz "$disk") delay $disk 0 $2"
+    modprobe dm_delay
+    if [ -e "/dev/mapper/$name" ]; then
+        dmsetup suspend --noflush "$name" && dmsetup load "$name" --table "$table" && dmsetup resume "$name"
+    else
+        [ -z "${served[$1]-}" ] || fail "slow_disk $1 comes too late: $1 is served already"
+        dmsetup create "$name" --table "$table" && dmsetup mknodes
+        # Before the server's mounts are gone, it is in use.
+        at_end=("dmsetup remove --deferred $name" "${at_end[@]}")
+    fi
+}
+
+# What is read next comes from the disk, or from the server, which must be there: what the client has of it is given back.
+drop_caches() {
+    sync
+    echo 3 >/proc/sys/vm/drop_caches
+}
+
+# ---- witnesses ------------------------------------------------------------------------------------------
+
+# The lines that the kernel keeps of an NFS mount.
+mountstats() { # MOUNT
+    awk -v mount="$1" '/^device / { on = $5 == mount } on' /proc/self/mountstats
+}
+
+# How often the client called OPERATION (COPY, CLONE, READ, READ_PLUS, WRITE, COMMIT ...) on a mount so far. Mounts of one
+# export share their counts, unless they were made with nosharecache.
+nfs_calls() { # MOUNT OPERATION
+    mountstats "$1" | awk -v name="$2:" '$1 == name { calls = $2 } END { print calls + 0 }'
+}
+
+# The bytes that reading and writing took over the wire on a mount so far. READ_PLUS is counted too: a client from 6.x on
+# reads by it.
+nfs_bytes() { # MOUNT
+    mountstats "$1" | awk '
+        $1 == "READ:" || $1 == "READ_PLUS:" { bytes += $6 }
+        $1 == "WRITE:" { bytes += $5 }
+        END { printf "%.0f\n", bytes }'
+}
+
+# The same of an SMB mount, as its client counts the payload. The counts are the share's.
+smb_bytes() { # MOUNT
+    smb_share "$1" | awk '/^Bytes read:/ { bytes += $3 + $6 } END { printf "%.0f\n", bytes }'
+}
+
+# How many IOCTLs the client made on a mount so far: COPYCHUNK and DUPLICATE_EXTENTS are two of them.
+smb_ioctls() { # MOUNT
+    smb_share "$1" | awk '/^IOCTLs:/ { calls += $2 } END { print calls + 0 }'
+}
+
+smb_share() { # MOUNT
+    local share
+    share=$(findmnt -n -o SOURCE "$1")
+    awk -v share="${share//\//\\\\}" '/^[0-9]+\) / { on = $2 == share } on' /proc/fs/cifs/Stats
+}
+
+# Either, by what the mount is.
+wire_bytes() { # MOUNT
+    case $(findmnt -n -o FSTYPE "$1") in
+    nfs4) nfs_bytes "$1" ;;
+    cifs) smb_bytes "$1" ;;
+    *) fail "$1 is not a mount of a server" ;;
+    esac
+}
+
+# Runs COMMAND, and fails unless it moved fewer (more) than so many bytes over the wire of MOUNT.
+moves_less_than() { # BYTES MOUNT COMMAND...
+    local most=$1 place=$2 before after
+    shift 2
+    before=$(wire_bytes "$place")
+    "$@"
+    after=$(wire_bytes "$place")
+    [ $((after - before)) -lt "$most" ] || fail "$((after - before)) bytes moved, $most are too many: $*"
+}
+
+moves_at_least() { # BYTES MOUNT COMMAND...
+    local least=$1 place=$2 before after
+    shift 2
+    before=$(wire_bytes "$place")
+    "$@"
+    after=$(wire_bytes "$place")
+    [ $((after - before)) -ge "$least" ] || fail "$((after - before)) bytes moved, not even $least: $*"
+}
+
+# What a program that asks for it gets: copy_file_range(2) until all of SOURCE is in TARGET, and fsync. Prints nothing.
+copy_by_server() {
+    python3 -c '
+import os, sys
+source, target = os.open(sys.argv[1], os.O_RDONLY), os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+left = os.fstat(source).st_size
+while left:
+    left -= os.copy_file_range(source, target, left)
+os.fsync(target)' "$1" "$2"
+}
+
+# assert_shared and assert_not_shared of tests/fixture.sh tell what two files share: give them the server's side.
+
+# ---- disks that copy ----------------------------------------------------------------------------------
+
+# An NVMe drive with the command Copy: sets `nvme_disk`.
+need_nvme() {
+    modprobe nvme
+    nvme_disk=/dev/nvme0n1
+    wait_for test -b "$nvme_disk"
+}
+
+# Two SCSI disks of BYTES each with EXTENDED COPY, out of the kernel's own target: sets `scsi_disks`, an array, and
+# `scsi_generic`, their sg devices.
+# shellcheck disable=SC2120
+need_scsi() { # [BYTES]
+    local bytes=${1:-$((512 << 20))} number
+    local config=/sys/kernel/config/target portal
+    modprobe -a configfs target_core_mod target_core_file tcm_loop sd_mod sg
+    mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
+    mkdir -p /etc/target /var/target
+    portal=$config/loopback/naa.5001405000000001/tpgt_1
+    mkdir -p "$portal"
+    echo naa.6001405000000001 >"$portal/nexus"
+    scsi_disks=() scsi_generic=()
+    at_end+=(remove_scsi)
+    for number in 0 1; do
+        make_lun $number "$bytes"
+    done
+}
+
+# By their places in the target; the first command to a disk that is new fails once, and is made here.
+make_lun() { # NUMBER BYTES
+    local backstore=$config/core/fileio_0/lab$1 file=$scratch/lun$1 node
+    truncate -s "$2" "$file"
+    mkdir -p "$backstore"
+    echo -n "fd_dev_name=$file,fd_dev_size=$2" >"$backstore/control"
+    # The target takes the first 25 digits for the disk's identity, and copies from the wrong disk if two have the same.
+    echo -n "0$1aaf00d00000000000000000000000" >"$backstore/wwn/vpd_unit_serial"
+    echo 1 >"$backstore/enable"
+    # So that Linux 6.17 and later can have blocks that are written and zero (FALLOC_FL_WRITE_ZEROES).
+    for node in emulate_tpu emulate_tpws unmap_zeroes_data; do
+        echo 1 >"$backstore/attrib/$node"
+    done
+    echo 65535 >"$backstore/attrib/max_write_same_len"
+    mkdir -p "$portal/lun/lun_$1"
+    ln -s "$backstore" "$portal/lun/lun_$1/port"
+    wait_for scsi_disk_named "$1"
+    scsi_disks+=("/dev/$(scsi_node "$1" block)")
+    scsi_generic+=("/dev/$(scsi_node "$1" scsi_generic)")
+    sg_turs "${scsi_generic[-1]}" >/dev/null 2>&1 || sg_turs "${scsi_generic[-1]}" >/dev/null
+}
+
+scsi_node() { # NUMBER KIND
+    local folder
+    for folder in /sys/class/scsi_device/*:0:1:"$1"/device/"$2"/*; do
+        [ ! -e "$folder" ] || basename "$folder"
+    done
+}
+
+scsi_disk_named() { # NUMBER
+    [ -b "/dev/$(scsi_node "$1" block)" ] && [ -c "/dev/$(scsi_node "$1" scsi_generic)" ]
+}
+
+remove_scsi() {
+    local config=/sys/kernel/config/target number portal
+    portal=$config/loopback/naa.5001405000000001/tpgt_1
+    for number in 0 1; do
+        rm -f "$portal/lun/lun_$number/port"
+        rmdir "$portal/lun/lun_$number" "$config/core/fileio_0/lab$number"
+    done
+    rmdir "$portal" "${portal%/*}"
+}
