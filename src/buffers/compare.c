@@ -16,6 +16,9 @@
 
 #define PAGE ((uintptr_t)4096)
 
+/* Behind the scratch memory: where what it holds is read once more. Takes no memory where that is never done. */
+#define AGAIN ((size_t)64 << 10)
+
 /*
  * Whether the bytes can be read without a signal: write(2) gives EFAULT for a buffer that is gone, and so must we.
  * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where
@@ -38,6 +41,26 @@ static bool readable(const char *bytes, size_t n)
     return true;
 }
 
+bool compare_take(struct compare_scratch *scratch, size_t n)
+{
+    size_t room = n > COMPARE_SCRATCH ? n : COMPARE_SCRATCH;
+    if (scratch->bytes && scratch->room >= room)
+        return true;
+    long at = KERNEL(SYS_mmap, NULL, room + AGAIN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at < 0 && at > -4096)
+        return false;
+    compare_drop(scratch);
+    *scratch = (struct compare_scratch){.bytes = (char *)at, .room = room};
+    return true;
+}
+
+void compare_drop(struct compare_scratch *scratch)
+{
+    if (scratch->bytes)
+        KERNEL(SYS_munmap, scratch->bytes, scratch->room + AGAIN);
+    *scratch = (struct compare_scratch){0};
+}
+
 /* How many bytes from there on are held. */
 static size_t held_from(const struct compare_scratch *scratch, off_t from)
 {
@@ -53,6 +76,14 @@ static void hold(struct compare_scratch *scratch, int source, off_t from, size_t
     scratch->held = got > 0 ? (size_t)got : 0;
 }
 
+enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch)
+{
+    if (!readable(buffer, n ? n : 1))
+        return REASON_BUFFER_GONE;
+    bool equal = held_from(scratch, from) >= n && memcmp(buffer, scratch->bytes + (from - scratch->from), n) == 0;
+    return equal ? REASON_NONE : REASON_CHANGED_BYTES;
+}
+
 enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch)
 {
     const char *bytes = buffer;
@@ -62,13 +93,40 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
             hold(scratch, source, from, ahead || n > COMPARE_SCRATCH ? COMPARE_SCRATCH : n);
         size_t held = held_from(scratch, from);
         size_t part = n < held ? n : held;
-        if (!readable(bytes, part ? part : 1))
-            return REASON_BUFFER_GONE;
-        if (!part || memcmp(bytes, scratch->bytes + (from - scratch->from), part) != 0)
-            return REASON_CHANGED_BYTES;
+        enum reason why = compare_held(bytes, part, from, scratch);
+        if (why != REASON_NONE || !part)
+            return why != REASON_NONE ? why : REASON_CHANGED_BYTES;
         bytes += part;
         from += (off_t)part;
         n -= part;
     }
     return REASON_NONE;
+}
+
+bool compare_hold(struct compare_scratch *scratch, int source, off_t from, size_t n)
+{
+    scratch->from = from;
+    scratch->held = 0;
+    while (scratch->held < n) {
+        long got =
+            KERNEL(SYS_pread64, source, scratch->bytes + scratch->held, n - scratch->held, from + (off_t)scratch->held);
+        if (got <= 0)
+            break;
+        scratch->held += (size_t)got;
+    }
+    return scratch->held == n;
+}
+
+bool compare_holds_still(struct compare_scratch *scratch, int source, size_t n)
+{
+    char *again = scratch->bytes + scratch->room;
+    for (size_t done = 0; done < n;) {
+        size_t part = n - done < AGAIN ? n - done : AGAIN;
+        long got = KERNEL(SYS_pread64, source, again, part, scratch->from + (off_t)done);
+        if (got <= 0 || memcmp(again, scratch->bytes + done, (size_t)got) != 0)
+            return false;
+        done += (size_t)got;
+    }
+    scratch->held = n;
+    return true;
 }

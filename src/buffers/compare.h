@@ -4,6 +4,7 @@
 
 #include "../core/reasons.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,7 +16,8 @@
  * holds it must see that the source has not changed since, or forget it.
  */
 struct compare_scratch {
-    char *bytes; /* COMPARE_SCRATCH of them, page aligned, the holder's own; or NULL */
+    char *bytes; /* the holder's own, page aligned; or NULL */
+    size_t room; /* bytes there, COMPARE_SCRATCH or more */
     off_t from;  /* in the source */
     size_t held; /* bytes from there on, 0 if none */
 };
@@ -26,11 +28,29 @@ static inline void compare_forget(struct compare_scratch *scratch)
 }
 
 /*
+ * Sees to it that there is room for n bytes, COMPARE_SCRATCH at least; what was held is forgotten where it is made
+ * larger. False if the process may not have the memory: what there was stays.
+ */
+bool compare_take(struct compare_scratch *scratch, size_t n);
+
+/* Gives all of it back. */
+void compare_drop(struct compare_scratch *scratch);
+
+/*
  * Compares the n bytes at `buffer`, memory of the program that may be unreadable, with those at `from` in the source,
  * as far as `scratch` holds them, and else as they are now. Returns REASON_NONE if all are equal,
  * REASON_CHANGED_BYTES if not or if the source ends before, REASON_BUFFER_GONE if the buffer cannot be read. The
  * source is read with pread(2): its offset does not move. Safe in a signal handler.
  */
 enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch);
+
+/* The same with what the scratch holds alone; what it does not hold counts as other bytes. Reads no file. */
+enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch);
+
+/* Reads n bytes at `from` of the source, not more than there is room for, and holds them. False if there are fewer. */
+bool compare_hold(struct compare_scratch *scratch, int source, off_t from, size_t n);
+
+/* Reads the first n of the bytes that are held once more: whether they are still the same. Holds these alone then. */
+bool compare_holds_still(struct compare_scratch *scratch, int source, size_t n);
 
 #endif

@@ -9,6 +9,7 @@
 #include "lines.h"
 #include "names.h"
 #include "process.h"
+#include "refusals.h"
 
 #include <config.h>
 #include <stdio.h>
@@ -98,15 +99,21 @@ static void print_settings(void)
 
 /* ---- the kernel and the quirks that apply ---- */
 
+static bool lets_work(const struct quirk *quirk)
+{
+    return quirk_refuses(quirk->engine, quirk->fs_type, session_kernel()) == REASON_NONE;
+}
+
 static bool same_verdict(const struct quirk *a, const struct quirk *b)
 {
-    return strcmp(a->engine, b->engine) == 0 && a->since == b->since && a->before == b->before;
+    bool same_engine = strcmp(a->engine, b->engine) == 0;
+    return same_engine && ((lets_work(a) && lets_work(b)) || (a->since == b->since && a->before == b->before));
 }
 
 /* All of the table's lines that say what this one says, by the names of their file systems. */
 static void print_quirk(const struct quirk *quirk)
 {
-    char names[400] = "";
+    char names[400] = "", since[16];
     size_t length = 0;
     for (size_t i = 0; i < quirks_count; i++)
         if (same_verdict(&quirks[i], quirk) && length < sizeof names)
@@ -114,11 +121,11 @@ static void print_quirk(const struct quirk *quirk)
                 (size_t)snprintf(names + length, sizeof names - length, "%s%s", length ? ", " : "", quirks[i].name);
     if (quirk->since == QUIRK_NEVER)
         lines_say(quirk->engine, "not on %s: %s.", names, reason_words(quirk->before));
-    else if (quirk_refuses(quirk->engine, quirk->fs_type, session_kernel()) == REASON_NONE)
+    else if (lets_work(quirk))
         lines_say(quirk->engine, "on %s.", names);
     else
-        lines_say(quirk->engine, "not on %s: %s. It needs Linux %u.%u.", names, reason_words(quirk->before),
-                  quirk->since >> 16, quirk->since >> 8 & 255);
+        lines_say(quirk->engine, "not on %s: %s. It needs Linux %s.", names, reason_words(quirk->before),
+                  kernel_version(quirk->since, since));
 }
 
 static void print_quirks(void)

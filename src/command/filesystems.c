@@ -8,6 +8,7 @@
 #include "mounts.h"
 #include "names.h"
 #include "refusals.h"
+#include "servers.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,13 +49,19 @@ static uint64_t number_of(const char *type)
     return 0;
 }
 
+static enum reason judge_engine(unsigned place, uint64_t number)
+{
+    if (!(settings.engines >> place & 1))
+        return REASON_NO_ENGINE;
+    return quirk_refuses(engine_list()[place]->name, number, session_kernel());
+}
+
 static void judge_by_name(const char *type, struct abilities *abilities)
 {
     uint64_t number = number_of(type);
     *abilities = (struct abilities){0};
     for (unsigned i = 0; engine_list()[i] && i < ENGINES; i++)
-        abilities->why[i] = settings.engines >> i & 1 ? quirk_refuses(engine_list()[i]->name, number, session_kernel())
-                                                      : REASON_NO_ENGINE;
+        abilities->why[i] = judge_engine(i, number);
 }
 
 /* ---- by asking it ---- */
@@ -132,17 +139,40 @@ static const char *cure_once(enum reason why)
 static void print_refused(const char *point, const char *type, const struct abilities *abilities)
 {
     enum reason why = abilities->why[0];
-    uint64_t number = number_of(type);
-    bool server = strcmp(table_name(type), "nfs") == 0 || strcmp(type, "cifs") == 0 || strcmp(type, "smb3") == 0;
     if (abilities->lacks_reflink)
         lines_say(point,
                   "%s: no: it was made without reflink, which cannot be added. Make it anew: mkfs.xfs -m "
                   "reflink=1",
                   type);
-    else if (server && number)
-        lines_say(point, "%s: no: its server may be able to copy, but this version has no engine for that.", type);
     else
         lines_say(point, "%s: no: %s. %s", type, reason_words(why), cure_once(why));
+}
+
+/* As the engine for servers has it, which cannot be asked without a file on the mount. */
+static enum reason judge_mount(const struct mount *mount, enum reason by_name)
+{
+    bool counted = access("/proc/self/io", F_OK) == 0 && !mount_is_uncounted(mount);
+    return by_name == REASON_NONE && !counted ? REASON_UNCOUNTED : by_name;
+}
+
+/* By what its mount tells: the server is not asked. */
+static void print_remote(const char *point, const struct mount *mount, const struct abilities *abilities)
+{
+    char protocol[16];
+    unsigned place = 0;
+    while (!engine_list()[place]->remote)
+        place++;
+    enum reason why = judge_mount(mount, abilities->why[place]);
+    const char *whom = mount_is_leased(mount) ? ", for programs that leave the copy to the kernel" : "";
+    mount_protocol(mount, protocol);
+    if (mount_too_old(mount))
+        lines_say(point, "%s: no: no server copies in %s, which this mount speaks. %s", mount->type, protocol,
+                  mount_too_old(mount));
+    else if (why != REASON_NONE)
+        lines_say(point, "%s: no: %s. %s", mount->type, reason_words(why), cure_once(why));
+    else
+        lines_say(point, "%s: by %s%s, if the server can%s%s: offload probe SOURCE DESTINATION tries it.", mount->type,
+                  engine_list()[place]->name, whom, *protocol ? "; this mount speaks " : "", protocol);
 }
 
 static void print_abilities(const char *point, const char *type, const struct abilities *abilities)
@@ -185,6 +215,8 @@ static void print_mount(const struct mounts *mounts, const struct mount *mount)
     struct abilities by_name = abilities;
     if (strcmp(mount->type, "overlay") == 0)
         print_overlay(point, mounts, mount);
+    else if (mount_is_remote(mount))
+        print_remote(point, mount, &abilities);
     else if (!must_be_asked(mount->type) || ask_within(PATIENCE_MS, ask, mount, &abilities, sizeof abilities))
         print_abilities(point, type, &abilities);
     else
@@ -199,10 +231,10 @@ static void print_mount(const struct mounts *mounts, const struct mount *mount)
 /* The kernel's own, which hold nobody's files. */
 static bool holds_files(const char *type)
 {
-    static const char *const none[] = {"autofs",     "binfmt_misc", "bpf",      "cgroup",   "cgroup2", "configfs",
-                                       "debugfs",    "devpts",      "devtmpfs", "efivarfs", "fusectl", "hugetlbfs",
-                                       "mqueue",     "nsfs",        "proc",     "pstore",   "ramfs",   "rpc_pipefs",
-                                       "securityfs", "selinuxfs",   "smackfs",  "sysfs",    "tracefs"};
+    static const char *const none[] = {"autofs",     "binfmt_misc", "bpf",       "cgroup",   "cgroup2", "configfs",
+                                       "debugfs",    "devpts",      "devtmpfs",  "efivarfs", "fusectl", "hugetlbfs",
+                                       "mqueue",     "nfsd",        "nsfs",      "proc",     "pstore",  "ramfs",
+                                       "rpc_pipefs", "securityfs",  "selinuxfs", "smackfs",  "sysfs",   "tracefs"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (strcmp(type, none[i]) == 0)
             return false;

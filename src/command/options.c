@@ -101,13 +101,13 @@ static void take_engines(struct options *options, const char *name, const char *
 {
     (void)options;
     if (!*value)
-        fail(STATUS_FAILED, "%s got an empty list: name at least one of clone, kernel", name);
+        fail(STATUS_FAILED, "%s got an empty list: name at least one of clone, server, kernel", name);
     for (const char *engine = value; engine; engine = strchr(engine, ',')) {
         engine += *engine == ',';
         size_t n = strcspn(engine, ",");
         if (engine_bit(engine, n))
             continue;
-        fail(STATUS_FAILED, "%s does not know %s: use a comma-separated list of clone, kernel", name,
+        fail(STATUS_FAILED, "%s does not know %s: use a comma-separated list of clone, server, kernel", name,
              name_printable(strndupa(engine, n)));
     }
     set("OFFLOAD_ENGINES", value);
@@ -247,7 +247,7 @@ static const struct option {
      "wholly\n"
      "offloaded; never: offload nothing"},
     {"engines", 0, NEEDS_VALUE, take_engines, "OFFLOAD_ENGINES", "LIST",
-     "use these engines only, in a comma-separated list: clone,\nkernel"},
+     "use these engines only, in a comma-separated list: clone,\nserver, kernel"},
     {"buffers", 0, NEEDS_VALUE, take_buffers, "OFFLOAD_BUFFERS", "HOW", "how copies are proven: auto, compare"},
     {"min-size", 0, NEEDS_VALUE, take_min_size, "OFFLOAD_MIN_SIZE", "BYTES",
      "leave files alone that are smaller than this"},

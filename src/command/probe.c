@@ -4,6 +4,7 @@
  * The answer is the library's own: a session is begun, by the code that every copy begins by, into a file that is made
  * beside the destination and is gone again.
  */
+#include "asking.h"
 #include "command.h"
 #include "core/patterns.h"
 #include "core/settings.h"
@@ -12,14 +13,17 @@
 #include "names.h"
 #include "places.h"
 #include "refusals.h"
+#include "servers.h"
 #include "summary.h"
 #include "trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The two ways in which programs copy. */
@@ -28,7 +32,8 @@ enum way { READS_AND_WRITES, BY_KERNEL, WAYS };
 struct probe {
     struct places places;
     struct trial_file file;
-    bool nocow; /* the destination has, or would have, the attribute +C */
+    bool remote; /* the destination is on a file server */
+    bool nocow;  /* the destination has, or would have, the attribute +C */
     struct trial trials[WAYS];
     enum refusal refusals[WAYS];
     bool hindered; /* something stands against any engine */
@@ -44,7 +49,10 @@ static void print_place(const char *label, const char *shown, const char *what, 
     }
     char *type = text_printable(mount->type);
     char *point = name_printable(mount->point);
-    lines_say(label, "%s (%s), on %s mounted at %s", shown, what, type, point);
+    char protocol[16];
+    mount_protocol(mount, protocol);
+    lines_say(label, "%s (%s), on %s%s%s%s mounted at %s", shown, what, type, *protocol ? " (" : "", protocol,
+              *protocol ? ")" : "", point);
     free(type);
     free(point);
 }
@@ -59,10 +67,12 @@ static void print_places(const struct places *p)
 
 /* ---- trying ---- */
 
-/* Whether any engine knows the file system: if none does, no file is made there. */
+/* Whether any engine knows the file system: if none does, no file is made there. On a server others could see it. */
 static bool worth_trying(const struct probe *probe)
 {
     const struct file_pair *pair = &probe->trials[BY_KERNEL].pair;
+    if (probe->remote && !probe->trials[BY_KERNEL].engine)
+        return false;
     const struct engine *const *list = engine_list();
     for (unsigned i = 0; list[i]; i++)
         if (quirk_refuses(list[i]->name, pair->destination_fs, pair->kernel) == REASON_NONE)
@@ -78,6 +88,7 @@ static int judged_descriptor(const struct places *p)
 static void try_ways(struct probe *probe)
 {
     const struct places *p = &probe->places;
+    probe->remote = trial_is_remote(judged_descriptor(p));
     for (int way = 0; way < WAYS; way++)
         probe->trials[way] = trial_run(p->source_fd, judged_descriptor(p), way == BY_KERNEL, false);
     probe->nocow = trial_is_nocow(p->existing_fd >= 0 ? p->existing_fd : p->directory_fd);
@@ -87,6 +98,7 @@ static void try_ways(struct probe *probe)
             probe->trials[way] = trial_run(p->source_fd, probe->file.fd, way == BY_KERNEL, true);
         if (probe->file.fd >= 0)
             probe->nocow = probe->file.nocow;
+        trial_unname();
     }
     for (int way = 0; way < WAYS; way++)
         probe->refusals[way] = refusal_find(p, &probe->trials[way], probe->nocow);
@@ -107,8 +119,11 @@ static void print_tried(const char *name, const struct probe *probe, const struc
 {
     char size[16];
     bool whole = trial->bytes >= probe->places.source_status.stx_size;
-    lines_say(name, "yes%s: tried with %s%s, in a file that is gone again.", whom, whole ? "all of it, " : "the first ",
-              bytes_for_people(trial->bytes, size));
+    const char *how = !trial->engine->remote ? ""
+                      : trial->pair.no_clone ? " The server copies."
+                                             : " The server clones.";
+    lines_say(name, "yes%s: tried with %s%s, in a file that is gone again.%s", whom,
+              whole ? "all of it, " : "the first ", bytes_for_people(trial->bytes, size), how);
 }
 
 static void print_judged(const char *name, const struct probe *probe, const char *whom)
@@ -138,13 +153,13 @@ static void print_chosen(const char *name, const struct probe *probe, enum way w
         print_judged(name, probe, whom);
 }
 
-static void print_engine(const struct probe *probe, unsigned place)
+/* Why the engine at that place is refused; *before: why the one was that was printed before it. */
+static void print_engine(const struct probe *probe, unsigned place, enum reason *before)
 {
     const struct engine *engine = engine_list()[place];
     const struct trial *reads = &probe->trials[READS_AND_WRITES], *kernel = &probe->trials[BY_KERNEL];
     enum reason why = engine_refusal(place, &kernel->pair, settings.engines);
-    enum reason before = place ? engine_refusal(place - 1, &kernel->pair, settings.engines) : REASON_NONE;
-    if (why == REASON_OTHER_FS && why == before)
+    if (why == REASON_OTHER_FS && why == *before)
         lines_say(engine->name, "no, for the same reason.");
     else if (why != REASON_NONE)
         reason_print(engine->name, why, 0, engine->name, &probe->places, &kernel->pair);
@@ -154,6 +169,16 @@ static void print_engine(const struct probe *probe, unsigned place)
         print_chosen(engine->name, probe, BY_KERNEL);
     else
         lines_say(engine->name, "not asked: %s comes first.", kernel->engine ? kernel->engine->name : "another");
+    *before = why;
+}
+
+/* Those for local files have nothing to say of a server, and the other way round. */
+static void print_engines(const struct probe *probe)
+{
+    enum reason before = REASON_NONE;
+    for (unsigned i = 0; engine_list()[i]; i++)
+        if (engine_list()[i]->remote == probe->remote)
+            print_engine(probe, i, &before);
 }
 
 /* ---- what stands against any engine ---- */
@@ -294,18 +319,44 @@ static void take_arguments(int argc, char **argv, const char **source, const cha
     *destination = argv[first + 1];
 }
 
+/* ---- servers that are gone ---- */
+
+/* A disk that spins up, or a server on a slow line, may take seconds; the system calls wait for ever. */
+#define PATIENCE_MS 10000
+
+/* Asks the server of the file, and of its directory: the file may not be there. */
+static void look(const void *what, void *answer)
+{
+    char *copy = strdup(what);
+    struct statx status;
+    if (copy) {
+        statx(AT_FDCWD, what, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &status);
+        statx(AT_FDCWD, dirname(copy), AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &status);
+    }
+    *(bool *)answer = true;
+}
+
+static void check_answer(const char *path)
+{
+    bool answered = false;
+    if (!ask_within(PATIENCE_MS, look, path, &answered, sizeof answered))
+        fail(STATUS_FAILED, "%s did not answer within %d seconds; see that its server can be reached",
+             name_printable(path), PATIENCE_MS / 1000);
+}
+
 int probe_main(int argc, char **argv)
 {
     struct probe probe = {.file = {.fd = -1}};
     const char *source, *destination;
     take_arguments(argc, argv, &source, &destination);
     settings_read(environ, false);
+    check_answer(source);
+    check_answer(destination);
     places_find(&probe.places, source, destination);
     print_places(&probe.places);
     putchar('\n');
     try_ways(&probe);
-    for (unsigned i = 0; engine_list()[i]; i++)
-        print_engine(&probe, i);
+    print_engines(&probe);
     check_settings(&probe);
     check_source(&probe);
     check_destination(&probe);

@@ -3,6 +3,7 @@
 #include "engines/quirks.h"
 #include "lines.h"
 #include "names.h"
+#include "servers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +17,6 @@
 #include <unistd.h>
 
 #define XFS_TYPE 0x58465342
-#define SMB2_TYPE 0xfe534d42
-#define CIFS_TYPE 0xff534d42
 
 /* ---- XFS: its headers are not needed for this alone (xfs_fs.h, struct xfs_fsop_geom_v4) ---- */
 
@@ -192,29 +191,49 @@ void refusal_print(const char *label, enum refusal refusal, const struct places 
     }
 }
 
-static bool is_smb(uint64_t fs)
+/* The mount of the two that speaks too old a version, or NULL. */
+static const struct mount *too_old_mount(const struct places *p)
 {
-    return fs == SMB2_TYPE || fs == CIFS_TYPE;
+    if (p->mount && mount_too_old(p->mount))
+        return p->mount;
+    return p->source_mount && mount_too_old(p->source_mount) ? p->source_mount : NULL;
 }
 
-static void print_nfs(const char *label, const struct places *p)
+/* `error`: what the server, or the client in its place, has answered. */
+static void print_server_failed(const char *label, int error, const struct places *p)
 {
-    char version[16] = "";
-    bool told = p->mount && mount_option(p->mount, "vers", version, sizeof version);
-    lines_say(label,
-              "no: an NFS server can copy or clone by itself since NFS 4.2%s%s, but this version of offload has "
-              "no engine for that.",
-              told ? "; this mount speaks " : "", version);
-    lines_say("", "Run the copy on the server, or use cp --reflink=auto on a mount with vers=4.2.");
+    const struct mount *too_old = too_old_mount(p);
+    char protocol[16];
+    if (too_old) {
+        lines_say(label, "no: the bytes came through this machine, since no server copies in %s, which %s speaks.",
+                  mount_protocol(too_old, protocol), too_old == p->mount ? "this mount" : "the source's mount");
+        lines_say("", "%s", mount_too_old(too_old));
+    } else if (p->mount && p->source_mount && mounts_of_two_servers(p->mount, p->source_mount)) {
+        print(label, "source and destination are on two servers, and the one did not fetch the bytes from the other",
+              "Put both files on one server.");
+    } else if (error && error != EXDEV) {
+        lines_say(label, "no: %s (%s).", reason_words(REASON_SERVER_FAILED), strerror(error));
+    } else {
+        print(label, reason_words(REASON_SERVER_CANNOT), reason_cure(REASON_SERVER_CANNOT));
+    }
+}
+
+char *kernel_version(unsigned version, char text[16])
+{
+    int n = snprintf(text, 16, "%u.%u", version >> 16 & 255, version >> 8 & 255);
+    if (version & 255)
+        snprintf(text + n, 16 - (size_t)n, ".%u", version & 255);
+    return text;
 }
 
 static void print_too_old(const char *label, const char *engine, const struct file_pair *pair)
 {
+    char since[16], this[16];
     for (size_t i = 0; i < quirks_count; i++)
         if (strcmp(quirks[i].engine, engine) == 0 && quirks[i].fs_type == pair->destination_fs) {
             lines_say(label, "no: %s.", reason_words(REASON_KERNEL_TOO_OLD));
-            lines_say("", "Run Linux %u.%u or later; this is %u.%u.", quirks[i].since >> 16, quirks[i].since >> 8 & 255,
-                      pair->kernel >> 16, pair->kernel >> 8 & 255);
+            lines_say("", "Run Linux %s or later; this is %s.", kernel_version(quirks[i].since, since),
+                      kernel_version(pair->kernel, this));
             return;
         }
 }
@@ -255,11 +274,8 @@ void reason_print(const char *label, enum reason why, int error, const char *eng
 {
     bool by_table = why == REASON_FS_UNKNOWN || why == REASON_FS_CANNOT;
     bool clone = strcmp(engine, "clone") == 0;
-    if (by_table && clone && pair->destination_fs == NFS_SUPER_MAGIC)
-        print_nfs(label, p);
-    else if (by_table && clone && is_smb(pair->destination_fs))
-        print(label, "an SMB server can copy or clone by itself, but this version of offload has no engine for that",
-              "Run the copy on the server, or use cp --reflink=auto.");
+    if (why == REASON_SERVER_FAILED || why == REASON_SERVER_CANNOT)
+        print_server_failed(label, error, p);
     else if (why == REASON_KERNEL_TOO_OLD)
         print_too_old(label, engine, pair);
     else if (why == REASON_OTHER_FS)

@@ -30,6 +30,9 @@ void refusal_print(const char *label, enum refusal refusal, const struct places 
 void reason_print(const char *label, enum reason why, int error, const char *engine, const struct places *places,
                   const struct file_pair *pair);
 
+/* A version (LINUX_VERSION_CODE form) as "6.1" or "6.1.53", in `text`, which it returns. */
+char *kernel_version(unsigned version, char text[16]);
+
 /* Whether this XFS, which the descriptor leads to, can share extents; false if it does not say. */
 bool xfs_lacks_reflink(int fd);
 

@@ -197,6 +197,15 @@ static void print_doubts(const struct summary *s, FILE *out)
                 (unsigned long long)s->other_version, s->other_version == 1 ? "record comes" : "records come");
 }
 
+/* Whether a server made a copy: it shares extents, or not, and does not say. */
+static bool served(const struct summary *s)
+{
+    for (size_t i = 0; i < SUMMARY_ENGINES && s->engines[i].name; i++)
+        if (strcmp(s->engines[i].name, "server") == 0)
+            return true;
+    return false;
+}
+
 static const char *words_of_nothing(const struct summary *s)
 {
     return s->nothing ? s->nothing : "nothing that the library could see copied a file by reading and writing";
@@ -210,9 +219,10 @@ void summary_table(struct summary *summary, FILE *out)
         print_doubts(summary, out);
         return;
     }
-    fprintf(out, "offload: %llu %s, %s, %s offloaded; saved %s of disk\n\n", (unsigned long long)summary->copies,
+    fprintf(out, "offload: %llu %s, %s, %s offloaded; saved %s of disk%s\n\n", (unsigned long long)summary->copies,
             summary->copies == 1 ? "file" : "files", bytes_for_people(summary->bytes, size),
-            share(summary->offloaded, summary->bytes, part), bytes_for_people(summary->saved, saved));
+            share(summary->offloaded, summary->bytes, part), bytes_for_people(summary->saved, saved),
+            served(summary) ? "; what the server saved is not known" : "");
     print_engines(summary, out);
     print_causes(summary, out);
     print_doubts(summary, out);

@@ -27,7 +27,7 @@ struct summary_cause {
 struct summary {
     uint64_t copies;
     uint64_t bytes, offloaded, written; /* bytes is both */
-    uint64_t saved;                     /* bytes that took no place on a disk */
+    uint64_t saved;                     /* bytes known to have taken no place on a disk: a server does not tell */
     uint64_t reads_elided, writes_elided;
     struct summary_engine engines[SUMMARY_ENGINES];
     struct summary_cause causes[SUMMARY_CAUSES];

@@ -1,6 +1,7 @@
 #include "trial.h"
 
 #include "core/settings.h"
+#include "engines/quirks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +12,13 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+
+/* linux/magic.h has them since lately. */
+#define SMB2_TYPE 0xfe534d42
+#define CIFS_TYPE 0xff534d42
 
 bool trial_is_nocow(int fd)
 {
@@ -36,10 +42,58 @@ static bool only_grows(int directory)
     return statx(directory, "", AT_EMPTY_PATH, STATX_TYPE, &status) == 0 && status.stx_attributes & STATX_ATTR_APPEND;
 }
 
-/* With a name that nobody else uses, taken away at once. */
+bool trial_is_remote(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && quirk_refuses("clone", (uint64_t)fs.f_type, session_kernel()) == REASON_ON_SERVER;
+}
+
+/*
+ * An SMB server that is told to remove a file answers no more questions about its name, and the client asks by names
+ * (fstatfs(2), statx(2)), so the name stays until all has been tried. NFS clients give such a file a name of their own,
+ * and remove that when it is closed.
+ */
+static bool keeps_name(int directory)
+{
+    struct statfs fs;
+    return fstatfs(directory, &fs) == 0 && ((uint64_t)fs.f_type == SMB2_TYPE || (uint64_t)fs.f_type == CIFS_TYPE);
+}
+
+/* ---- a name that stays for a while ---- */
+
+static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+static struct {
+    int directory;
+    char name[64];
+} left;
+
+/* Its action is the default one again by then (SA_RESETHAND). */
+static void leave_nothing(int number)
+{
+    unlinkat(left.directory, left.name, 0);
+    raise(number);
+}
+
+static void watch_signals(bool on)
+{
+    struct sigaction before, wanted = {.sa_flags = on ? (int)SA_RESETHAND : 0};
+    wanted.sa_handler = on ? leave_nothing : SIG_DFL;
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+        if (sigaction(ending[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(ending[i], &wanted, NULL);
+}
+
+static void keep_name(int directory, const char *name)
+{
+    left.directory = directory;
+    stpcpy(left.name, name);
+    watch_signals(true);
+}
+
+/* With a name that nobody else uses, taken away at once where that can be. */
 static int make_named(int directory)
 {
-    char name[64];
+    char name[sizeof left.name];
     uint64_t number = 0;
     sigset_t all, before;
     if (only_grows(directory)) {
@@ -53,7 +107,9 @@ static int make_named(int directory)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd >= 0)
+    if (fd >= 0 && keeps_name(directory))
+        keep_name(directory, name);
+    else if (fd >= 0)
         unlinkat(directory, name, 0);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return fd;
@@ -61,12 +117,13 @@ static int make_named(int directory)
 
 struct trial_file trial_make(int directory, int like)
 {
-    struct trial_file file = {.fd = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)};
+    struct trial_file file = {.fd = -1};
+    errno = EOPNOTSUPP;
+    if (!keeps_name(directory))
+        file.fd = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     bool unknown = file.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT || errno == EINVAL);
-    if (unknown) {
+    if (unknown)
         file.fd = make_named(directory);
-        file.named = true;
-    }
     file.error = file.fd < 0 ? errno : 0;
     if (file.fd >= 0 && like >= 0 && trial_is_nocow(like) != trial_is_nocow(file.fd))
         set_nocow(file.fd, trial_is_nocow(like));
@@ -74,8 +131,19 @@ struct trial_file trial_make(int directory, int like)
     return file;
 }
 
+void trial_unname(void)
+{
+    if (!*left.name)
+        return;
+    unlinkat(left.directory, left.name, 0);
+    watch_signals(false);
+    *left.name = '\0';
+}
+
+/* ---- trying ---- */
+
 /* The engine's errno for the first bytes: the session keeps only that it failed. */
-static int engine_error(const struct session *s)
+static int engine_error(struct session *s)
 {
     size_t n = (size_t)s->source.size;
     if (n > s->pair.block)
@@ -90,12 +158,12 @@ static void make_step(struct session *s, const struct candidate *c, struct trial
     trial->made = true;
     s->blocked = ~(uint64_t)0;
     session_start(s, c);
-    trial->bytes = session_copy(s, 0, s->pair.block);
+    trial->bytes = session_copy(s, 0, s->engine->remote ? SMALLEST_ASKED : s->pair.block);
     if (trial->bytes)
         trial->bytes = (uint64_t)s->frontier;
     else
         trial->why = s->tally.reason;
-    if (trial->why == REASON_ENGINE_FAILED)
+    if (s->engine && trial->why == s->engine->failure)
         trial->error = engine_error(s);
     session_settle(s, REASON_UNFINISHED);
     /* Empty again, for another trial. */
@@ -103,10 +171,11 @@ static void make_step(struct session *s, const struct candidate *c, struct trial
         lseek(c->destination, 0, SEEK_SET);
 }
 
-/* Reading the source would move its time of access: only the kernel's copy reads it. */
+/* Reading the source here would move its time of access: only the kernel's copy does. A server may note its own. */
 static bool leaves_no_trace(const struct trial *trial)
 {
-    return trial->engine->freezes_source || fcntl(trial->pair.source, F_GETFL) & O_NOATIME;
+    const struct engine *engine = trial->engine;
+    return engine->freezes_source || engine->remote || fcntl(trial->pair.source, F_GETFL) & O_NOATIME;
 }
 
 /* Whether a source that is too young now is old enough soon, when somebody copies it; not if its times are to come. */
@@ -131,14 +200,19 @@ static enum reason judge(struct session *s, struct candidate *c, bool into_file)
         session_identify(s, c);
         why = session_choose(s, c);
     }
-    return why == REASON_YOUNG && grows_old(&c->source_state) ? REASON_NONE : why;
+    bool too_soon = why == REASON_YOUNG || why == REASON_NEWER;
+    return too_soon && grows_old(&c->source_state) ? REASON_NONE : why;
 }
 
 struct trial trial_run(int source, int destination, bool by_kernel, bool step)
 {
     static const char any[1];
     struct session s = {0};
-    struct candidate c = {.source = source, .destination = destination, .buffer = by_kernel ? NULL : any, .n = 1};
+    struct candidate c = {.source = source,
+                          .destination = destination,
+                          .buffer = by_kernel ? NULL : any,
+                          .n = 1,
+                          .blocked = ~(uint64_t)0};
     struct trial trial = {.why = REASON_NOT_REGULAR};
     if (!guard_look(source, &c.source_state))
         return trial;
@@ -149,5 +223,6 @@ struct trial trial_run(int source, int destination, bool by_kernel, bool step)
         guard_fine_stamps(s.pair.kernel, s.pair.source_fs) && guard_fine_stamps(s.pair.kernel, s.pair.destination_fs);
     if (step && trial.why == REASON_NONE && leaves_no_trace(&trial))
         make_step(&s, &c, &trial);
+    trial.pair = s.pair;
     return trial;
 }

@@ -10,15 +10,20 @@
 struct trial_file {
     int fd;     /* -1: there is none, see `error` */
     int error;  /* the errno of making it */
-    bool named; /* it had a name for a moment, since the file system has no files without */
     bool nocow; /* it has the attribute "no copy on write" (chattr +C) */
 };
 
 /*
- * Makes an empty file in the directory, which is gone when it is closed. `like`: a file whose attribute +C it is given
- * or relieved of, or -1.
+ * Makes an empty file in the directory, one at a time. `like`: a file whose attribute +C it is given or relieved of, or
+ * -1. It is gone when it is closed, after trial_unname(); also if a signal ends the process before that.
  */
 struct trial_file trial_make(int directory, int like);
+
+/* To be called after the last trial: on some file systems the file has had to keep a name until then. */
+void trial_unname(void);
+
+/* Whether what the descriptor leads to lies on a file server. */
+bool trial_is_remote(int fd);
 
 /* Whether the file has the attribute "no copy on write". */
 bool trial_is_nocow(int fd);

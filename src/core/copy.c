@@ -53,10 +53,18 @@ static void visit_close(struct session *s, const void *what)
 
 /* ---- settling ---- */
 
+static void settle_if_asked(struct session *s)
+{
+    if (__atomic_load_n(&s->asked, __ATOMIC_SEQ_CST))
+        session_settle(s, REASON_DESTINATION_USED);
+}
+
 /* The running session of the descriptor, locked, or NULL. */
 static struct session *running_session(int destination)
 {
     struct session *s = copy_watching() ? table_find(destination) : NULL;
+    if (s)
+        settle_if_asked(s);
     if (s && !s->running) {
         table_unlock(s);
         s = NULL;
@@ -149,9 +157,10 @@ static enum reason files_fit(struct candidate *c)
 /* Where the bytes stand in both files. `note`: how they were read, or NULL if the kernel is to copy from c->from. */
 static enum reason places_fit(struct candidate *c, const struct read_note *note)
 {
-    if (note)
-        c->from = recogniser_source_offset(note, c->buffer);
     c->to = KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR);
+    /* Bytes that were moved to another buffer: from the same place, as in the copy of a whole file. */
+    if (note)
+        c->from = recogniser_note_holds(note, c->buffer) ? recogniser_source_offset(note, c->buffer) : c->to;
     if (c->from < 0 || c->to < 0 || settings_too_small(c->source_state.size - c->from))
         return REASON_TOO_SMALL;
     return REASON_NONE;
@@ -224,7 +233,7 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
 static enum reason start_alone(struct session *s, const struct candidate *c)
 {
     session_start(s, c);
-    if (!underway_any() && !table_has_rival(s))
+    if (!underway_any() && !table_has_rival(s) && !s->asked)
         return REASON_NONE;
     session_settle(s, REASON_BUSY);
     return REASON_BUSY;
@@ -318,6 +327,7 @@ static struct session *new_session(struct candidate *c)
 /* The program has come on with the copy. */
 static void leave_session(struct session *s)
 {
+    settle_if_asked(s);
     report_progress(s, false);
     table_unlock(s);
 }
@@ -344,6 +354,7 @@ static bool write_first(int fd, const void *buffer, size_t n, const struct read_
     struct candidate c = {.source = note->fd, .destination = fd, .buffer = buffer, .n = n};
     if (!fits(&c, note) || !table_enter(&blocked))
         return false;
+    c.blocked = blocked;
     struct session *s = new_session(&c);
     bool served = s && session_write(s, buffer, n);
     if (s && !served)
@@ -361,7 +372,7 @@ bool copy_write(int fd, const void *buffer, size_t n)
         return false;
     if (copy_running() && write_running(fd, buffer, n, &running))
         return true;
-    const struct read_note *note = running ? NULL : recogniser_match(buffer);
+    const struct read_note *note = running ? NULL : recogniser_read_of(buffer, n);
     return note && recogniser_worth(note->fd, fd) && write_first(fd, buffer, n, note);
 }
 
@@ -417,6 +428,7 @@ size_t copy_between(int out, int in, off_t *from, size_t n)
     struct candidate c = {.source = in, .destination = out};
     if (n == 0 || switched_off() || !may_be_copied(out, in) || !table_enter(&blocked))
         return 0;
+    c.blocked = blocked;
     if (!from)
         c.from = KERNEL(SYS_lseek, in, 0, SEEK_CUR);
     else if (!offset_at(from, &c.from))

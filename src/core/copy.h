@@ -47,9 +47,10 @@ static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
 }
 
 /* Whether copy_write() is to be asked at all. */
-static inline bool copy_may_serve(int fd, const void *buffer)
+static inline bool copy_may_serve(int fd, const void *buffer, size_t n)
 {
-    return copy_watching() || (recogniser_noted(buffer) && !recogniser_is_irregular(fd));
+    return copy_watching() ||
+           ((recogniser_noted(buffer) || recogniser_may_have_moved(n)) && !recogniser_is_irregular(fd));
 }
 
 /*

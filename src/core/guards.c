@@ -7,6 +7,7 @@
 #include <linux/version.h>
 #include <stddef.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC 0x58465342
@@ -36,11 +37,32 @@ bool guard_same_file(const struct file_state *a, const struct file_state *b)
     return a->device == b->device && a->inode == b->inode;
 }
 
+static struct timespec timespec_of(struct statx_timestamp stamp)
+{
+    return (struct timespec){.tv_sec = stamp.tv_sec, .tv_nsec = stamp.tv_nsec};
+}
+
+bool guard_look_at_server(int fd, struct file_state *state)
+{
+    struct statx st;
+    int flags = AT_EMPTY_PATH | AT_STATX_FORCE_SYNC;
+    if (KERNEL(SYS_statx, fd, "", flags, STATX_BASIC_STATS, &st) < 0 || !S_ISREG(st.stx_mode))
+        return false;
+    *state = (struct file_state){makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino, (off_t)st.stx_size,
+                                 timespec_of(st.stx_mtime), timespec_of(st.stx_ctime)};
+    return true;
+}
+
+bool guard_same_state(const struct file_state *a, const struct file_state *b)
+{
+    return guard_same_file(a, b) && a->size == b->size && same_time(a->modified, b->modified) &&
+           same_time(a->changed, b->changed);
+}
+
 bool guard_unchanged(int fd, const struct file_state *was)
 {
     struct file_state is;
-    return guard_look(fd, &is) && guard_same_file(&is, was) && is.size == was->size &&
-           same_time(is.modified, was->modified) && same_time(is.changed, was->changed);
+    return guard_look(fd, &is) && guard_same_state(&is, was);
 }
 
 /* A file system that keeps whole seconds only, or two (FAT), shows it by a stamp without nanoseconds. */
@@ -65,15 +87,13 @@ bool guard_would_show(const struct file_state *state, bool fine_stamps)
     return guard_would_show_at(state, false, now);
 }
 
-bool guard_stamp(int fd, bool fine_stamps, struct file_state *state)
+bool guard_stamp(int fd, bool fine_stamps)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {0}};
-    if (!fine_stamps) {
-        KERNEL(SYS_clock_gettime, CLOCK_REALTIME, &times[1]);
-        if (KERNEL(SYS_utimensat, fd, NULL, times, 0) < 0)
-            return false;
-    }
-    return guard_look(fd, state);
+    if (fine_stamps)
+        return true;
+    KERNEL(SYS_clock_gettime, CLOCK_REALTIME, &times[1]);
+    return KERNEL(SYS_utimensat, fd, NULL, times, 0) == 0;
 }
 
 void guard_touch(int fd, off_t size)

@@ -24,8 +24,18 @@ struct file_state {
 /* Looks at the file behind a descriptor. False if that is not a regular file, or nothing. */
 bool guard_look(int fd, struct file_state *state);
 
+/*
+ * As guard_look(), for a file on a server (NFS, SMB): writes back what is dirty of it here, and has the server say how
+ * the file is (AT_STATX_FORCE_SYNC, statx(2)), where fstat(2) may tell what was so some seconds ago. May wait for the
+ * server. Needs Linux 4.11.
+ */
+bool guard_look_at_server(int fd, struct file_state *state);
+
 /* Whether both are states of one file. */
 bool guard_same_file(const struct file_state *a, const struct file_state *b);
+
+/* Whether both are states of one file that was not changed in between. */
+bool guard_same_state(const struct file_state *a, const struct file_state *b);
 
 /* Whether the file behind the descriptor is the same and as it was. */
 bool guard_unchanged(int fd, const struct file_state *was);
@@ -40,11 +50,11 @@ bool guard_would_show(const struct file_state *state, bool fine_stamps);
 bool guard_would_show_at(const struct file_state *state, bool fine_stamps, struct timespec now);
 
 /*
- * Marks the destination, which the library has just changed itself, so that anyone else's change will show, and looks
- * at it. Where stamps are coarse the file gets a time of modification, now, with nanoseconds that no write would
- * give it (utimensat(2); the file must belong to the process's user). False if that is not allowed.
+ * Marks the destination, which the library has just changed itself, so that anyone else's change will show: where
+ * stamps are coarse the file gets a time of modification, now, with nanoseconds that no write would give it
+ * (utimensat(2); the file must belong to the process's user). False if that is not allowed.
  */
-bool guard_stamp(int fd, bool fine_stamps, struct file_state *state);
+bool guard_stamp(int fd, bool fine_stamps);
 
 /*
  * Gives the file the modification time of this moment, as write(2) does: after writes that were dropped. Needs only

@@ -12,10 +12,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-static inline void lock_take(int *lock)
+/* Takes the lock if it is free. */
+static inline bool lock_try(int *lock)
 {
     int free = 0;
-    if (__atomic_compare_exchange_n(lock, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    return __atomic_compare_exchange_n(lock, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static inline void lock_take(int *lock)
+{
+    if (lock_try(lock))
         return;
     while (__atomic_exchange_n(lock, 2, __ATOMIC_ACQUIRE) != 0)
         KERNEL(SYS_futex, lock, FUTEX_WAIT_PRIVATE, 2, NULL);

@@ -19,6 +19,7 @@ struct read_note {
     const char *buffer;
     size_t length; /* bytes read; 0: no note */
     int fd;
+    uint8_t age; /* the descriptor's then: its number may mean another file by now */
 };
 
 /* The thread's last reads, the newest at notes[(next - 1) % NOTES]. Of one thread alone: no lock. */
@@ -38,12 +39,24 @@ static inline bool recogniser_is_irregular(int fd)
     return (unsigned)fd < KINDS_KNOWN && __atomic_load_n(&recogniser_irregular[fd], __ATOMIC_RELAXED);
 }
 
+/*
+ * How often each descriptor number was opened or closed, by its low bits. A number that shares its bits with another
+ * is asked about once more than need be.
+ */
+#define AGES 256
+extern uint8_t recogniser_ages[AGES];
+
+static inline uint8_t recogniser_age(int fd)
+{
+    return __atomic_load_n(&recogniser_ages[(unsigned)fd % AGES], __ATOMIC_RELAXED);
+}
+
 /* Leaves a note of a read(2) that gave n > 0 bytes. */
 static inline void recogniser_note(int fd, const void *buffer, size_t n)
 {
     if (recogniser_is_irregular(fd))
         return;
-    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd};
+    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd, recogniser_age(fd)};
 }
 
 /* Whether any note's buffer holds the byte at `from`. What every write of every program asks. */
@@ -55,15 +68,45 @@ static inline bool recogniser_noted(const void *from)
            at - (uintptr_t)note[2].buffer < note[2].length || at - (uintptr_t)note[3].buffer < note[3].length;
 }
 
+static inline bool recogniser_note_holds(const struct read_note *note, const void *from)
+{
+    return (uintptr_t)from - (uintptr_t)note->buffer < note->length;
+}
+
 /* The newest note whose buffer holds the byte at `from`, or NULL. */
 static inline const struct read_note *recogniser_match(const void *from)
 {
     for (unsigned back = 1; back <= NOTES; back++) {
         const struct read_note *note = &read_notes.notes[(read_notes.next - back) % NOTES];
-        if ((uintptr_t)from - (uintptr_t)note->buffer < note->length)
-            return note;
+        if (recogniser_note_holds(note, from))
+            return note->age == recogniser_age(note->fd) ? note : NULL;
     }
     return NULL;
+}
+
+/*
+ * A write of that many bytes or more, out of memory to which nothing was read, is taken for a part of a copy if the
+ * last read was as long: the program moves the bytes from one buffer to another in between. Streams with a buffer of
+ * the file's own block size do (st_blksize, mostly a MiB on a file server). Shorter ones do not repay a wrong guess.
+ */
+#define LARGE_WRITE ((size_t)64 << 10)
+
+static inline const struct read_note *recogniser_newest(void)
+{
+    return &read_notes.notes[(read_notes.next - 1) % NOTES];
+}
+
+static inline bool recogniser_may_have_moved(size_t n)
+{
+    return n >= LARGE_WRITE && recogniser_newest()->length >= n;
+}
+
+/* The note of the read whose bytes a write of n bytes at `from` is likely to write, or NULL. */
+static inline const struct read_note *recogniser_read_of(const void *from, size_t n)
+{
+    const struct read_note *note = recogniser_match(from), *newest = recogniser_newest();
+    bool moved = !note && recogniser_may_have_moved(n) && newest->age == recogniser_age(newest->fd);
+    return moved ? newest : note;
 }
 
 /*
@@ -88,18 +131,6 @@ void recogniser_refused(int in, int out, bool for_good);
 
 /* The descriptor was found to be no regular file. Any thread, signal safe. */
 void recogniser_found_irregular(int fd);
-
-/*
- * How often each descriptor number was opened or closed, by its low bits. A number that shares its bits with another
- * is asked about once more than need be.
- */
-#define AGES 256
-extern uint8_t recogniser_ages[AGES];
-
-static inline uint8_t recogniser_age(int fd)
-{
-    return __atomic_load_n(&recogniser_ages[(unsigned)fd % AGES], __ATOMIC_RELAXED);
-}
 
 /*
  * The descriptor was opened or closed. Any thread, signal safe. No locked instruction for every open and close: a step

@@ -3,6 +3,7 @@
 #include "../buffers/compare.h"
 #include "probes.h"
 #include "settings.h"
+#include "signals.h"
 #include "syscalls.h"
 
 #include <fcntl.h>
@@ -14,19 +15,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* The first window: enough for most files, little to take back from a program that stops early. */
-#define FIRST_WINDOW ((size_t)4 << 20)
 /* glibc 2.41 and Btrfs, NFS and SMB clients have erred with longer calls; a multiple of any block. */
 #define LAST_WINDOW ((size_t)1 << 30)
 /* An engine's call should end within half a second, so that signals and progress keep their meaning. */
-#define LONG_CALL_NS 250000000L
+#define LONG_CALL_NS 500000000L
 #define SHORT_CALL_NS 15000000L
 /* Bytes that the program must write itself after the first cut before the session begins again; doubled by each cut. */
 #define FIRST_HOLD ((uint64_t)256 << 10)
 /* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
 #define DIRECT_BLOCK 4096
 
-unsigned sessions_running;
+unsigned sessions_running, sessions_remote;
 
 unsigned session_kernel(void)
 {
@@ -55,6 +54,28 @@ static long monotonic_ns(void)
 static off_t source_end(const struct session *s)
 {
     return s->source.size + s->shift;
+}
+
+/* Looks at one of the session's files, as its engine needs it. */
+static bool look(const struct session *s, int fd, struct file_state *state)
+{
+    return s->engine->remote ? guard_look_at_server(fd, state) : guard_look(fd, state);
+}
+
+static bool unchanged(const struct session *s, int fd, const struct file_state *was)
+{
+    struct file_state is;
+    return look(s, fd, &is) && guard_same_state(&is, was);
+}
+
+static bool source_unchanged(const struct session *s)
+{
+    return unchanged(s, s->pair.source, &s->source);
+}
+
+static bool destination_unchanged(const struct session *s)
+{
+    return unchanged(s, s->pair.destination, &s->left);
 }
 
 /* ---- may it begin? ---- */
@@ -108,6 +129,25 @@ void session_identify(struct session *s, const struct candidate *c)
     };
 }
 
+/*
+ * As guard_would_show(), for files on a server, by whose clock they are stamped: the destination's last change tells
+ * what that clock has shown already.
+ */
+static enum reason server_shows(struct session *s, const struct candidate *c)
+{
+    struct file_state source, destination;
+    signals_let_end(c->blocked);
+    if (!look(s, s->pair.source, &source) || !look(s, s->pair.destination, &destination))
+        return REASON_SERVER_FAILED;
+    if (source.size != s->source.size)
+        return REASON_SOURCE_CHANGED;
+    if (destination.size != s->left.size)
+        return REASON_DESTINATION_CHANGED;
+    s->source = source;
+    s->left = destination;
+    return guard_would_show_at(&s->source, false, s->left.changed) ? REASON_NONE : REASON_NEWER;
+}
+
 enum reason session_fits(struct session *s, const struct candidate *c)
 {
     session_identify(s, c);
@@ -122,32 +162,21 @@ enum reason session_fits(struct session *s, const struct candidate *c)
         return why;
     s->fine_stamps = guard_fine_stamps(s->pair.kernel, s->pair.source_fs) &&
                      guard_fine_stamps(s->pair.kernel, s->pair.destination_fs);
+    if (s->engine->remote)
+        return server_shows(s, c);
     return guard_would_show(&s->source, s->fine_stamps) ? REASON_NONE : REASON_YOUNG;
-}
-
-static bool take_scratch(struct session *s)
-{
-    if (s->scratch.bytes)
-        return true;
-    long at = KERNEL(SYS_mmap, NULL, COMPARE_SCRATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at < 0 && at > -4096)
-        return false;
-    s->scratch = (struct compare_scratch){.bytes = (char *)at};
-    return true;
 }
 
 void session_drop_proof(struct session *s)
 {
-    if (s->scratch.bytes)
-        KERNEL(SYS_munmap, s->scratch.bytes, COMPARE_SCRATCH);
-    s->scratch = (struct compare_scratch){0};
+    compare_drop(&s->scratch);
 }
 
 enum reason session_prove(struct session *s, const struct candidate *c)
 {
     if (!c->buffer)
         return REASON_NONE;
-    if (!take_scratch(s))
+    if (!compare_take(&s->scratch, s->engine && !s->engine->freezes_source ? s->engine->first_step : 0))
         return REASON_NO_MEMORY;
     /* Enough to recognise a copy by; session_write() compares every byte. */
     size_t n = c->n < COMPARE_SCRATCH ? c->n : COMPARE_SCRATCH;
@@ -160,24 +189,22 @@ enum reason session_prove(struct session *s, const struct candidate *c)
 void session_start(struct session *s, const struct candidate *c)
 {
     s->mark = s->frontier = c->to;
-    s->window = FIRST_WINDOW;
+    s->window = s->engine->first_step;
     s->untouched = true;
     s->tally.engine = s->engine->name;
     PROBE_RECOGNISE(c->source, c->destination);
     __atomic_store_n(&s->running, 1, __ATOMIC_SEQ_CST);
     __atomic_add_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
+    if (s->engine->remote)
+        __atomic_add_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- the frontier ---- */
 
-/* The next window's end for a frontier that must come to `goal`. */
-static off_t window_end(const struct session *s, off_t goal)
+/* Cut to whole granules, unless that is nothing or it reaches the source's end. */
+static off_t whole_granules(const struct session *s, off_t end)
 {
-    off_t granule = (off_t)s->engine->granule(&s->pair);
-    off_t end = s->frontier + (off_t)s->window;
-    if (!s->engine->freezes_source && end > goal)
-        end = goal;
-    end -= end % granule;
+    end -= end % (off_t)s->engine->granule(&s->pair);
     return end >= source_end(s) || end <= s->frontier ? source_end(s) : end;
 }
 
@@ -198,12 +225,27 @@ static enum reason limits_allow(const struct session *s, off_t end)
 /* Small steps for an engine that is slow here, large ones for a fast one. */
 static void adapt_window(struct session *s, long ns)
 {
-    if (ns > LONG_CALL_NS && s->window > FIRST_WINDOW / 4)
+    if (ns > LONG_CALL_NS && s->window > s->engine->first_step / 4)
         s->window /= 2;
     else if (ns < SHORT_CALL_NS)
         s->window *= 16;
+    else if (ns < LONG_CALL_NS / 2)
+        s->window *= 2;
     if (s->window > LAST_WINDOW)
         s->window = LAST_WINDOW;
+}
+
+/* The program's writes since the last step, which the scratch holds where the engine does not freeze the source. */
+static void write_what_is_held(const struct session *s)
+{
+    off_t at = s->scratch.from + s->shift;
+    while (s->scratch.held && at < s->mark) {
+        const char *bytes = s->scratch.bytes + (at - s->shift - s->scratch.from);
+        long n = KERNEL(SYS_pwrite64, s->pair.destination, bytes, s->mark - at, at);
+        if (n <= 0)
+            return;
+        at += n;
+    }
 }
 
 /* Whether the descriptor has one of these status flags. */
@@ -220,61 +262,129 @@ static bool has_flag(int fd, long wanted)
 static void take_back(const struct session *s)
 {
     struct file_state now;
-    if (guard_look(s->pair.destination, &now) && now.size > s->frontier)
+    if (look(s, s->pair.destination, &now) && now.size > s->frontier)
         KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
 }
 
-/* The engine says that the destination now holds the source up to `reached`. */
-static enum reason accept_step(struct session *s, off_t reached)
+/* The engine says that the destination now holds the source up to `reached`; `ahead` of the program, perhaps. */
+static enum reason accept_step(struct session *s, off_t reached, bool ahead)
 {
     struct file_state now;
-    if (!guard_stamp(s->pair.destination, s->fine_stamps, &now))
+    if (ahead && !guard_stamp(s->pair.destination, s->fine_stamps))
         return REASON_STAMP;
+    if (!look(s, s->pair.destination, &now))
+        return s->engine->failure;
     if (now.size != reached)
-        return REASON_ENGINE_FAILED;
+        return s->engine->failure;
     if (has_flag(s->pair.destination, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
-        return REASON_ENGINE_FAILED;
+        return s->engine->failure;
     PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
     return REASON_NONE;
 }
 
-/* One call of the engine. The caller has seen that both files are as they were. */
-static enum reason engine_step(struct session *s, off_t end)
+/* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
+static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
     long began = monotonic_ns();
-    /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
-    compare_forget(&s->scratch);
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     adapt_window(s, monotonic_ns() - began);
-    enum reason why = copied > 0 ? accept_step(s, s->frontier + copied) : REASON_ENGINE_FAILED;
+    enum reason why = copied > 0 ? REASON_NONE : s->engine->failure;
+    if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
+        why = REASON_SOURCE_CHANGED;
+    if (why == REASON_NONE && holds && !source_unchanged(s))
+        why = REASON_SOURCE_CHANGED;
+    if (why == REASON_NONE)
+        why = accept_step(s, s->frontier + copied, holds || s->engine->freezes_source);
     if (why != REASON_NONE)
         take_back(s);
     /* A failed step may have moved the times as well: from here on, this is how we left it. */
-    guard_look(s->pair.destination, &s->left);
+    look(s, s->pair.destination, &s->left);
     s->untouched = true;
     return why;
 }
 
-/* Brings the frontier to `goal` or beyond. */
+/*
+ * Whether the destination is as we left it. If another machine has changed it, which this one has not known of until
+ * now, what the program has written since the last step is written after that: as the pages of a plain copy would be.
+ */
+static bool destination_is_ours(const struct session *s)
+{
+    bool as_known_here = s->engine->remote && guard_unchanged(s->pair.destination, &s->left);
+    struct file_state is;
+    if (!look(s, s->pair.destination, &is))
+        return false;
+    if (guard_same_state(&is, &s->left))
+        return true;
+    if (as_known_here)
+        write_what_is_held(s);
+    return false;
+}
+
+/* What must hold before each step up to `end`. */
+static enum reason may_step(const struct session *s, off_t end)
+{
+    enum reason why = limits_allow(s, end);
+    if (why != REASON_NONE)
+        return why;
+    if (!destination_is_ours(s))
+        return REASON_DESTINATION_CHANGED;
+    return source_unchanged(s) ? REASON_NONE : REASON_SOURCE_CHANGED;
+}
+
+/* Brings the frontier to `goal` or, if the engine freezes the source, beyond. */
 static enum reason reach(struct session *s, off_t goal)
 {
     if (goal > source_end(s))
         return REASON_SOURCE_ENDED;
     while (s->frontier < goal) {
-        off_t end = window_end(s, goal);
-        enum reason why = limits_allow(s, end);
-        if (why != REASON_NONE)
-            return why;
-        if (!guard_unchanged(s->pair.destination, &s->left))
-            return REASON_DESTINATION_CHANGED;
-        if (!guard_unchanged(s->pair.source, &s->source))
-            return REASON_SOURCE_CHANGED;
-        why = engine_step(s, end);
+        off_t window = s->frontier + (off_t)s->window;
+        off_t end = whole_granules(s, s->engine->freezes_source || window < goal ? window : goal);
+        enum reason why = may_step(s, end);
+        /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
+        compare_forget(&s->scratch);
+        if (why == REASON_NONE)
+            why = engine_step(s, end, false);
         if (why != REASON_NONE)
             return why;
     }
     return REASON_NONE;
+}
+
+/* The most that is held of the source, for an engine that does not freeze it. */
+#define MOST_HELD ((size_t)4 << 20)
+
+/* Sees to room for what the next step is to copy, and returns what there is. Little address space is left alone. */
+static size_t room_to_hold(struct session *s, size_t wanted)
+{
+    struct rlimit limit;
+    if (wanted > s->scratch.room && KERNEL(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 &&
+        limit.rlim_cur == RLIM_INFINITY)
+        compare_take(&s->scratch, wanted);
+    return wanted < s->scratch.room ? wanted : s->scratch.room;
+}
+
+/*
+ * Brings the frontier one step on with an engine that does not freeze the source, ahead of the program. What the source
+ * holds is read before the copy and once more after it: so it is what the destination holds, whatever comes of the
+ * source later.
+ */
+static enum reason step_ahead(struct session *s)
+{
+    off_t left = source_end(s) - s->frontier;
+    size_t n = s->window < MOST_HELD ? s->window : MOST_HELD;
+    if (left <= 0)
+        return REASON_SOURCE_ENDED;
+    n = (off_t)n < left ? n : (size_t)left;
+    enum reason why = may_step(s, s->frontier + (off_t)n);
+    if (why != REASON_NONE)
+        return why;
+    n = room_to_hold(s, n);
+    if ((off_t)n < left)
+        n -= n % s->engine->granule(&s->pair);
+    if (!n || !compare_hold(&s->scratch, s->pair.source, s->frontier - s->shift, n))
+        return REASON_SOURCE_CHANGED;
+    return engine_step(s, s->frontier + (off_t)n, true);
 }
 
 /* ---- the mark ---- */
@@ -323,27 +433,60 @@ static enum reason holds_source(struct session *s, const void *buffer, size_t n)
     return compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, &s->scratch);
 }
 
-bool session_write(struct session *s, const void *buffer, size_t n)
+static enum reason still_as_they_were(const struct session *s)
+{
+    if (!source_unchanged(s))
+        return REASON_SOURCE_CHANGED;
+    return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
+}
+
+/* The write is proven against a source that the engine freezes. */
+static enum reason prove_frozen(struct session *s, const void *buffer, size_t n)
 {
     off_t goal = s->mark + (off_t)n;
-    enum reason why = goal > s->frontier ? position_holds(s) : REASON_NONE;
-    if (why == REASON_NONE && goal > source_end(s))
-        why = REASON_SOURCE_ENDED;
-    if (why == REASON_NONE && !direct_allows(s, buffer, n))
-        why = REASON_UNALIGNED;
     /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
-    if (why == REASON_NONE)
-        why = holds_source(s, buffer, n);
+    enum reason why = holds_source(s, buffer, n);
     /* And again afterwards: what was cloned may be younger than what was compared. */
     if (why == REASON_NONE && goal > s->frontier) {
         why = reach(s, goal);
         why = why == REASON_NONE ? holds_source(s, buffer, n) : why;
     }
     /* Asked last, so that it holds for all that was read and compared before. */
-    if (why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source))
-        why = REASON_SOURCE_CHANGED;
+    return why == REASON_NONE ? still_as_they_were(s) : why;
+}
+
+/* The write is proven against what was held of the source when it was copied. */
+static enum reason prove_held(struct session *s, const char *buffer, size_t n)
+{
+    enum reason why = REASON_NONE;
+    off_t at = s->mark, goal = s->mark + (off_t)n;
+    while (why == REASON_NONE && at < goal) {
+        if (at >= s->frontier)
+            why = step_ahead(s);
+        off_t end = goal < s->frontier ? goal : s->frontier;
+        if (why == REASON_NONE)
+            why = compare_held(buffer + (at - s->mark), (size_t)(end - at), at - s->shift, &s->scratch);
+        at = end;
+    }
+    /* By what this machine knows: the server has been asked when it copied, and is asked again at the next step. */
     if (why == REASON_NONE && !guard_unchanged(s->pair.destination, &s->left))
         why = REASON_DESTINATION_CHANGED;
+    return why;
+}
+
+bool session_write(struct session *s, const void *buffer, size_t n)
+{
+    off_t goal = s->mark + (off_t)n;
+    enum reason why = goal > s->frontier ? position_holds(s) : REASON_NONE;
+    /* The engine was chosen for copies that the kernel is asked for, which prove nothing of a buffer. */
+    if (why == REASON_NONE && !s->engine->freezes_source && !s->pair.compares)
+        why = REASON_DESTINATION_USED;
+    if (why == REASON_NONE && goal > source_end(s))
+        why = REASON_SOURCE_ENDED;
+    if (why == REASON_NONE && !direct_allows(s, buffer, n))
+        why = REASON_UNALIGNED;
+    if (why == REASON_NONE)
+        why = s->engine->freezes_source ? prove_frozen(s, buffer, n) : prove_held(s, buffer, n);
     if (why == REASON_NONE)
         why = move_mark(s, n);
     if (why != REASON_NONE)
@@ -375,6 +518,11 @@ size_t session_copy(struct session *s, off_t from, size_t n)
     enum reason why = position_holds(s);
     if (why == REASON_NONE && from + s->shift != s->mark)
         why = REASON_MOVED;
+    /* The kernel copies what the source holds now, not what it held when we went ahead for a write. */
+    if (why == REASON_NONE && !s->engine->freezes_source && s->frontier > s->mark)
+        why = REASON_DESTINATION_USED;
+    if (why == REASON_NONE && s->engine->remote && n < SMALLEST_ASKED && (off_t)n < source_end(s) - s->mark)
+        why = REASON_SLOWER;
     /* With O_DIRECT on either side the kernel refuses a part that is not aligned. */
     if (why == REASON_NONE && (s->direct || has_flag(s->pair.source, O_DIRECT)))
         why = REASON_UNALIGNED;
@@ -384,12 +532,13 @@ size_t session_copy(struct session *s, off_t from, size_t n)
         why = reach_by_steps(s, s->mark + (off_t)n);
     if ((off_t)n > s->frontier - s->mark)
         n = (size_t)(s->frontier - s->mark);
-    if (why == REASON_NONE && !guard_unchanged(s->pair.source, &s->source))
-        why = REASON_SOURCE_CHANGED;
-    if (why == REASON_NONE && !guard_unchanged(s->pair.destination, &s->left))
-        why = REASON_DESTINATION_CHANGED;
+    if (why == REASON_NONE)
+        why = still_as_they_were(s);
     if (why == REASON_NONE && n)
         why = move_mark(s, n);
+    /* Copied just now, not some time ago: the file has the time of it. */
+    if (!s->engine->freezes_source)
+        s->untouched = true;
     if (why != REASON_NONE) {
         session_settle(s, why);
         return 0;
@@ -410,17 +559,32 @@ static void cut_back(struct session *s)
     }
 }
 
+/*
+ * Whether the destination is as we left it; *why otherwise. A server that cannot be asked has not said that it is not:
+ * then it is enough that the descriptor still means this file.
+ */
+static bool may_cut_back(const struct session *s, enum reason *why)
+{
+    struct file_state is;
+    if (destination_is_ours(s))
+        return true;
+    bool answered = !s->engine->remote || look(s, s->pair.destination, &is);
+    *why = answered ? REASON_DESTINATION_CHANGED : s->engine->failure;
+    return !answered && guard_look(s->pair.destination, &is) && guard_same_file(&is, &s->left);
+}
+
 void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
         return;
-    if (guard_unchanged(s->pair.destination, &s->left))
+    if (may_cut_back(s, &why))
         cut_back(s);
-    else
-        why = REASON_DESTINATION_CHANGED;
+    __atomic_store_n(&s->asked, 0, __ATOMIC_SEQ_CST);
     PROBE_SETTLE(s->pair.destination, reason_name(why));
     s->tally.reason = why;
     session_drop_proof(s);
     __atomic_store_n(&s->running, 0, __ATOMIC_SEQ_CST);
     __atomic_sub_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
+    if (s->engine->remote)
+        __atomic_sub_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
 }

@@ -34,11 +34,13 @@ struct tally {
 
 /*
  * All of it belongs to whoever holds the lock (table.h), but for `running`, `source` and `left`'s device and inode,
- * which any thread may read to learn whether a file is some session's, and tally.written, which is only added to.
+ * which any thread may read to learn whether a file is some session's, `asked`, which any may set, and tally.written,
+ * which is only added to.
  */
 struct session {
     int lock; /* a futex, see table.c */
     int running;
+    int asked; /* another thread wants it settled, and has not waited: it may be waiting for a server itself */
     struct file_pair pair;    /* the program's descriptors, checked against the states below at each decision */
     struct file_state source; /* as it was before anything was copied */
     struct file_state left;   /* the destination as we left it */
@@ -53,18 +55,25 @@ struct session {
     uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
     uint64_t hold;    /* the session may begin again when tally.written has reached this */
     unsigned cuts;    /* how often it was settled with its frontier ahead */
-    struct compare_scratch scratch; /* has its bytes while running */
-    char *names;                    /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
+    /* Has its bytes while running. If the engine does not freeze the source it holds what was copied last. */
+    struct compare_scratch scratch;
+    char *names; /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
     struct tally tally;
 };
 
 #define SESSION_PATH 4096
+
+/* To ask a server takes as long as to send it some ten thousand bytes; a copy asked in such pieces is left alone. */
+#define SMALLEST_ASKED ((size_t)1 << 20)
 
 /* The running kernel, as LINUX_VERSION_CODE; 0 if it does not say. */
 unsigned session_kernel(void);
 
 /* How many sessions of the process are running: a hint, to be read without a lock. */
 extern unsigned sessions_running __attribute__((visibility("hidden")));
+
+/* How many of these have their files on a server, whose answers may have to be waited for. */
+extern unsigned sessions_remote __attribute__((visibility("hidden")));
 
 /* A write, or a copy asked of the kernel, that could begin a session. */
 struct candidate {
@@ -73,6 +82,7 @@ struct candidate {
     const void *buffer;      /* what is to be written, or NULL: the kernel copies */
     size_t n;                /* bytes */
     struct file_state source_state, destination_state;
+    uint64_t blocked;    /* the signals that the program blocks (signals.h) */
     enum reason refused; /* why it will not be served, if that is known already; then only its record is wanted */
 };
 

@@ -1,6 +1,7 @@
 #include "table.h"
 
 #include "lock.h"
+#include "signals.h"
 #include "syscalls.h"
 
 #include <stddef.h>
@@ -52,13 +53,15 @@ static bool own_table(void)
     /* Fresh, or a fork's child: what the parent had taken is gone. */
     STORE(table_taken, 0);
     STORE(sessions_running, 0);
+    STORE(sessions_remote, 0);
     return true;
 }
 
 static void block_signals(uint64_t *blocked)
 {
-    uint64_t all = UINT64_MAX;
-    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, blocked, sizeof all);
+    signals_block(blocked);
+    if (LOAD(sessions_remote))
+        signals_let_end(*blocked);
 }
 
 bool table_enter(uint64_t *blocked)
@@ -79,7 +82,7 @@ bool table_enter_running(uint64_t *blocked)
 
 void table_leave(uint64_t blocked)
 {
-    KERNEL(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &blocked, NULL, sizeof blocked);
+    signals_restore(blocked);
 }
 
 void table_unlock(struct session *s)
@@ -147,13 +150,26 @@ struct session *table_claim(int destination)
     return NULL;
 }
 
+/* Locks the session, unless another thread may be waiting for a server with it: that one is asked to settle it. */
+static bool lock_or_ask(struct session *s)
+{
+    const struct engine *engine = LOAD(s->engine);
+    if (!engine || !engine->remote) {
+        lock_take(&s->lock);
+        return true;
+    }
+    if (lock_try(&s->lock))
+        return true;
+    STORE(s->asked, 1);
+    return false;
+}
+
 void table_each(void (*visit)(struct session *, const void *), const void *what)
 {
     unsigned used = LOAD(table->used);
     for (unsigned i = 0; i < used; i++) {
-        if (LOAD(table->destination[i]) <= 0)
+        if (LOAD(table->destination[i]) <= 0 || !lock_or_ask(&table->sessions[i]))
             continue;
-        lock_take(&table->sessions[i].lock);
         if (LOAD(table->destination[i]) > 0)
             visit(&table->sessions[i], what);
         else

@@ -5,8 +5,9 @@
  * with no session, and the parent's go on. A child of vfork() shares the parent's memory but not its pid, and is told
  * that there is no table.
  *
- * A thread holds the lock of at most one session, for the time of one call of the program, with all signals blocked: no
- * handler can come in between, and whoever waits for the lock waits for a thread that is running.
+ * A thread holds the lock of at most one session, for the time of one call of the program, with all signals blocked but
+ * those that would end the process: no handler can come in between, and whoever waits for the lock waits for a thread
+ * that is running, or for a server.
  */
 #ifndef LIBOFFLOAD_TABLE_H
 #define LIBOFFLOAD_TABLE_H
@@ -37,7 +38,7 @@ void table_leave(uint64_t blocked);
 /* The session whose destination is this descriptor, locked, or NULL. */
 struct session *table_find(int destination);
 
-/* A fresh session for this destination, locked, or NULL: all are taken, or another thread claims one for it just now. */
+/* A fresh session for this destination, locked; NULL if all are taken, or another thread claims one for it just now. */
 struct session *table_claim(int destination);
 
 /* Unlocks a session. */
@@ -56,7 +57,11 @@ static inline bool range_holds(struct descriptor_range range, int fd)
     return (unsigned)fd >= range.first && (unsigned)fd <= range.last;
 }
 
-/* Calls `visit` with every session taken, locked and in turn. `visit` unlocks or releases it. */
+/*
+ * Calls `visit` with every session taken, locked and in turn. `visit` unlocks or releases it. A session whose files are
+ * on a server and that another thread has is not visited but asked to settle (session.h): a fork or an exit does not
+ * wait for servers.
+ */
 void table_each(void (*visit)(struct session *session, const void *what), const void *what);
 
 /* Calls `visit` likewise, with the range, for every session that has a descriptor in it. No other is waited for. */

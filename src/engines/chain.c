@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static const struct engine *const engines[] = {&engine_clone, &engine_kernel, NULL};
+static const struct engine *const engines[] = {&engine_clone, &engine_server, &engine_kernel, NULL};
 
 const struct engine *const *engine_list(void)
 {
@@ -30,7 +30,7 @@ const struct engine *engine_choose(const struct file_pair *pair, unsigned allowe
         enum reason refusal = engine_refusal(i, pair, allowed);
         if (refusal == REASON_NONE)
             return engines[i];
-        if (*why == REASON_NO_ENGINE)
+        if (*why == REASON_NO_ENGINE || *why == REASON_ON_SERVER)
             *why = refusal;
     }
     return NULL;

@@ -19,13 +19,13 @@ static enum reason refuses(const struct file_pair *pair)
     /* Subvolumes of one Btrfs have device numbers of their own; whether they are of one the kernel says (EXDEV). */
     bool may_be_one = pair->source_device == pair->destination_device ||
                       (pair->source_fs == BTRFS_SUPER_MAGIC && pair->destination_fs == BTRFS_SUPER_MAGIC);
-    if (!may_be_one)
-        return REASON_OTHER_FS;
     enum reason quirk = quirk_refuses("clone", pair->destination_fs, pair->kernel);
+    if (!may_be_one && quirk != REASON_ON_SERVER)
+        return REASON_OTHER_FS;
     return quirk == REASON_NONE ? quota_refuses(pair) : quirk;
 }
 
-static int64_t copy(const struct file_pair *pair, off_t from, off_t to, size_t n)
+static int64_t copy(struct file_pair *pair, off_t from, off_t to, size_t n)
 {
     struct file_clone_range range = {
         .src_fd = pair->source,
@@ -42,4 +42,12 @@ static unsigned granule(const struct file_pair *pair)
     return pair->block;
 }
 
-const struct engine engine_clone = {"clone", refuses, copy, granule, .freezes_source = true};
+const struct engine engine_clone = {
+    .name = "clone",
+    .refuses = refuses,
+    .copy = copy,
+    .failure = REASON_ENGINE_FAILED,
+    .first_step = (size_t)4 << 20,
+    .granule = granule,
+    .freezes_source = true,
+};

@@ -22,6 +22,7 @@ struct file_pair {
     unsigned block;                     /* bytes: the destination file system's block */
     unsigned kernel;                    /* as LINUX_VERSION_CODE */
     bool compares; /* the program's buffers are compared with the source, so the source is read all the same */
+    bool no_clone; /* the server engine's: it has found that these files cannot share extents */
 };
 
 struct engine {
@@ -35,7 +36,13 @@ struct engine {
      * and so is n unless it reaches the source's end. Returns how many bytes the destination holds, which may be fewer,
      * or a negative errno. The descriptors' own offsets do not move.
      */
-    int64_t (*copy)(const struct file_pair *pair, off_t from, off_t to, size_t n);
+    int64_t (*copy)(struct file_pair *pair, off_t from, off_t to, size_t n);
+
+    /* What the user is told when a copy fails. */
+    enum reason failure;
+
+    /* Bytes of the first step. Later ones are longer while they are quick, and shorter, down to a quarter, if not. */
+    size_t first_step;
 
     /* The bytes to a multiple of which offsets must be aligned. */
     unsigned (*granule)(const struct file_pair *pair);
@@ -43,10 +50,13 @@ struct engine {
     /*
      * What a finished copy proves. True: the destination holds the source as it stood during the call, and any later
      * change of the source, by a store into a mapping too, moves its time of change; so the copy may run ahead of the
-     * program. False: it holds what the source gave at some moment of the call; only what the program has asked for
-     * is copied.
+     * program. False: it holds what the source gave at some moment of the call. Then what is copied ahead of a program
+     * that writes is read here before and after the call, and what the kernel is to copy is not copied ahead.
      */
     bool freezes_source;
+
+    /* The files lie on a server, whom others may ask too: a look at one must ask the server, and may have to wait. */
+    bool remote;
 };
 
 /* All engines in the order in which they are asked, with a NULL behind them. */
@@ -73,6 +83,6 @@ const struct engine *engine_choose(const struct file_pair *pair, unsigned allowe
  */
 enum reason quota_refuses(const struct file_pair *pair);
 
-extern const struct engine engine_clone, engine_kernel;
+extern const struct engine engine_clone, engine_server, engine_kernel;
 
 #endif

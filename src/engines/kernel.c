@@ -25,7 +25,7 @@ static enum reason refuses(const struct file_pair *pair)
     return pair->compares ? REASON_SLOWER : REASON_NONE;
 }
 
-static int64_t copy(const struct file_pair *pair, off_t from, off_t to, size_t n)
+static int64_t copy(struct file_pair *pair, off_t from, off_t to, size_t n)
 {
     return KERNEL(SYS_copy_file_range, pair->source, &from, pair->destination, &to, n, 0);
 }
@@ -36,4 +36,12 @@ static unsigned granule(const struct file_pair *pair)
     return 1;
 }
 
-const struct engine engine_kernel = {"kernel", refuses, copy, granule, .freezes_source = false};
+const struct engine engine_kernel = {
+    .name = "kernel",
+    .refuses = refuses,
+    .copy = copy,
+    .failure = REASON_ENGINE_FAILED,
+    .first_step = (size_t)4 << 20,
+    .granule = granule,
+    .freezes_source = false,
+};

@@ -26,8 +26,11 @@
  * clone; the session looks at the size after every clone, on every kernel.
  * ZFS: clones were lost or zero-filled in OpenZFS 2.2.0 to 2.2.3 (openzfs issues 15526, 15728, 15933), and the version
  * of a module cannot be told from the file system. bcachefs: wrong data after a reflink (koverstreet/bcachefs issue
- * 991). SMB: a clone that fails can leave the destination longer, and one that succeeds need not share (ksmbd 6.12,
- * 7.3).
+ * 991).
+ *
+ * server, NFS: 6.1.53 is the first long-term kernel that survives a server that does not know a copy any more
+ * (ERR_OFFLOAD_NO_REQ). SMB, 6.11: until 6.7 the client kept stale pages and a stale size of the
+ * destination, and only since 6.11 it can be learned whether it writes past the cache (mountoptions.h).
  *
  * kernel, 5.3: copy_file_range(2) did not check its arguments before, and on SMB left empty files (golang/go 42400).
  */
@@ -44,9 +47,13 @@ const struct quirk quirks[] = {
     {"clone", "ceph", CEPH_TYPE, NEVER, REASON_FS_CANNOT},
     {"clone", "zfs", ZFS_TYPE, NEVER, REASON_FS_UNKNOWN},
     {"clone", "bcachefs", BCACHEFS_TYPE, NEVER, REASON_FS_UNKNOWN},
-    {"clone", "nfs", NFS_SUPER_MAGIC, NEVER, REASON_FS_UNKNOWN},
-    {"clone", "smb3", SMB2_TYPE, NEVER, REASON_FS_UNKNOWN},
-    {"clone", "cifs", CIFS_TYPE, NEVER, REASON_FS_UNKNOWN},
+    {"clone", "nfs", NFS_SUPER_MAGIC, NEVER, REASON_ON_SERVER},
+    {"clone", "smb3", SMB2_TYPE, NEVER, REASON_ON_SERVER},
+    {"clone", "cifs", CIFS_TYPE, NEVER, REASON_ON_SERVER},
+
+    {"server", "nfs", NFS_SUPER_MAGIC, KERNEL_VERSION(6, 1, 53), REASON_KERNEL_TOO_OLD},
+    {"server", "smb3", SMB2_TYPE, SINCE(6, 11), REASON_KERNEL_TOO_OLD},
+    {"server", "cifs", CIFS_TYPE, SINCE(6, 11), REASON_KERNEL_TOO_OLD},
 
     {"kernel", "xfs", XFS_TYPE, SINCE(5, 3), REASON_KERNEL_TOO_OLD},
     {"kernel", "btrfs", BTRFS_SUPER_MAGIC, SINCE(5, 3), REASON_KERNEL_TOO_OLD},

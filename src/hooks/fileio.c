@@ -16,7 +16,7 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
-    if (copy_may_serve(fd, buf)) {
+    if (copy_may_serve(fd, buf, n)) {
         cancellation_point();
         if (copy_write(fd, buf, n))
             return (ssize_t)n;

@@ -4,7 +4,7 @@
  *
  *     EXPORT ssize_t write(int fd, const void *buf, size_t n)
  *     {
- *         if (copy_may_serve(fd, buf) && copy_write(fd, buf, n))       the core has dealt with it
+ *         if (copy_may_serve(fd, buf, n) && copy_write(fd, buf, n))       the core has dealt with it
  *             return (ssize_t)n;
  *         bool counted = copy_writing(fd);
  *         return copy_wrote(fd, original_write(fd, buf, n), counted);  or the program's own call is made

@@ -8,7 +8,8 @@
 
 #define XFS 0x58465342
 #define CLONE 1U
-#define BY_KERNEL 2U
+#define SERVER 2U
+#define BY_KERNEL 4U
 
 static struct file_pair pair_on(uint64_t fs)
 {
@@ -33,14 +34,16 @@ static void expect(struct file_pair pair, unsigned allowed, const struct engine 
         cr_expect_eq(told, why, "told: %s", told < REASONS ? reason_words(told) : "nothing");
 }
 
-Test(chain, clone_is_asked_before_the_kernel)
+Test(chain, clone_is_asked_before_the_server_and_that_before_the_kernel)
 {
     const struct engine *const *list = engine_list();
     cr_assert_eq(list[0], &engine_clone);
-    cr_assert_eq(list[1], &engine_kernel);
-    cr_assert_null(list[2]);
+    cr_assert_eq(list[1], &engine_server);
+    cr_assert_eq(list[2], &engine_kernel);
+    cr_assert_null(list[3]);
     cr_expect_str_eq(list[0]->name, "clone");
-    cr_expect_str_eq(list[1]->name, "kernel");
+    cr_expect_str_eq(list[1]->name, "server");
+    cr_expect_str_eq(list[2]->name, "kernel");
     expect(pair_on(XFS), ~0U, &engine_clone, REASON_NONE);
 }
 
@@ -50,7 +53,7 @@ Test(chain, only_allowed_engines_are_asked)
     expect(pair_on(XFS), BY_KERNEL, &engine_kernel, REASON_NONE);
     expect(pair_on(XFS), 0, NULL, REASON_NO_ENGINE);
     /* Bits beyond the list are nobody's. */
-    expect(pair_on(XFS), ~(CLONE | BY_KERNEL), NULL, REASON_NO_ENGINE);
+    expect(pair_on(XFS), ~(CLONE | SERVER | BY_KERNEL), NULL, REASON_NO_ENGINE);
 }
 
 Test(chain, the_first_refusal_is_told)
@@ -89,12 +92,36 @@ Test(chain, devices_must_be_one_but_for_subvolumes)
     expect(subvolumes, ~0U, NULL, REASON_OTHER_FS);
 }
 
+Test(chain, files_on_a_server_are_the_servers)
+{
+    struct file_pair pair = pair_on(NFS_SUPER_MAGIC);
+    pair.kernel = KERNEL_VERSION(6, 12, 0);
+    expect(pair, ~0U, &engine_server, REASON_NONE);
+    /* Two mounts may be of one server. */
+    pair.destination_device = 8;
+    expect(pair, ~0U, &engine_server, REASON_NONE);
+    /* Read past the cache, the source would come over once more to be compared; not known of a descriptor: a doubt. */
+    pair.compares = true;
+    expect(pair, ~0U, NULL, REASON_SLOWER);
+    pair.compares = false;
+    /* The reason told is the server engine's. */
+    pair.source_fs = XFS;
+    expect(pair, ~0U, NULL, REASON_OTHER_FS);
+    pair = pair_on(NFS_SUPER_MAGIC);
+    expect(pair, ~0U, NULL, REASON_KERNEL_TOO_OLD);
+    expect(pair, CLONE, NULL, REASON_NO_ENGINE);
+    expect(pair_on(XFS), SERVER, NULL, REASON_NO_SERVER);
+}
+
 Test(chain, each_engine_says_what_it_proves_and_how_it_aligns)
 {
     struct file_pair pair = pair_on(XFS);
     pair.block = 16384;
     cr_expect(engine_clone.freezes_source);
+    cr_expect_not(engine_server.freezes_source);
     cr_expect_not(engine_kernel.freezes_source);
+    cr_expect(engine_server.remote);
+    cr_expect_not(engine_clone.remote || engine_kernel.remote);
     cr_expect_eq(engine_clone.granule(&pair), 16384);
     cr_expect_eq(engine_kernel.granule(&pair), 1);
 }
@@ -103,6 +130,7 @@ Test(chain, an_engine_gives_the_kernels_errno)
 {
     struct file_pair pair = pair_on(XFS);
     cr_expect_eq(engine_clone.copy(&pair, 0, 0, 4096), -9 /* EBADF */);
+    cr_expect_eq(engine_server.copy(&pair, 0, 0, 4096), -9);
     cr_expect_eq(engine_kernel.copy(&pair, 0, 0, 4096), -9);
 }
 
@@ -111,9 +139,10 @@ Test(chain, each_engine_is_asked_as_the_choice_asks_it)
     struct file_pair pair = pair_on(XFS);
     cr_expect_eq(engine_refusal(0, &pair, ~0U), REASON_NONE);
     cr_expect_eq(engine_refusal(1, &pair, CLONE), REASON_NO_ENGINE);
+    cr_expect_eq(engine_refusal(1, &pair, ~0U), REASON_NO_SERVER);
     cr_expect_eq(engine_refusal(0, &pair, BY_KERNEL), REASON_NO_ENGINE);
     pair.compares = true;
-    cr_expect_eq(engine_refusal(1, &pair, ~0U), REASON_SLOWER);
+    cr_expect_eq(engine_refusal(2, &pair, ~0U), REASON_SLOWER);
     pair.destination_device = 8;
     cr_expect_eq(engine_refusal(0, &pair, ~0U), REASON_OTHER_FS);
 }

@@ -63,6 +63,31 @@ Test(recogniser, the_notes_go_round_when_their_number_does)
     }
 }
 
+Test(recogniser, a_note_of_a_number_that_means_another_file_is_none)
+{
+    recogniser_note(5, buffer[0], 100);
+    recogniser_forget(5);
+    cr_expect_null(recogniser_match(buffer[0]));
+    cr_expect_null(recogniser_read_of(buffer[0], 100));
+}
+
+Test(recogniser, a_large_write_from_elsewhere_is_taken_for_what_was_read_last)
+{
+    static char elsewhere[LARGE_WRITE], read_to[LARGE_WRITE];
+    recogniser_note(5, read_to, LARGE_WRITE);
+    cr_expect(recogniser_may_have_moved(LARGE_WRITE));
+    cr_expect_eq(recogniser_read_of(elsewhere, LARGE_WRITE)->fd, 5);
+    cr_expect_not(recogniser_may_have_moved(LARGE_WRITE - 1), "a small one does not repay a wrong guess");
+    cr_expect_null(recogniser_read_of(elsewhere, LARGE_WRITE - 1));
+    cr_expect_not(recogniser_may_have_moved(LARGE_WRITE + 1), "more than was read");
+    recogniser_note(6, buffer[0], 256);
+    cr_expect_not(recogniser_may_have_moved(LARGE_WRITE), "the last read counts");
+    cr_expect_eq(recogniser_read_of(read_to, LARGE_WRITE)->fd, 5, "from where it was read to");
+    recogniser_note(5, read_to, LARGE_WRITE);
+    recogniser_forget(5);
+    cr_expect_null(recogniser_read_of(elsewhere, LARGE_WRITE));
+}
+
 static void read_and_note(int fd, char *into, size_t n)
 {
     cr_assert_eq(read(fd, into, n), (ssize_t)n);

@@ -428,7 +428,7 @@ static unsigned real_granule(const struct file_pair *pair)
     return real->granule(pair);
 }
 
-static int64_t odd_copy(const struct file_pair *pair, off_t from, off_t to, size_t n)
+static int64_t odd_copy(struct file_pair *pair, off_t from, off_t to, size_t n)
 {
     int64_t copied = real->copy(pair, from, to, n);
     cr_assert_eq(copied, (int64_t)n);
@@ -437,7 +437,15 @@ static int64_t odd_copy(const struct file_pair *pair, off_t from, off_t to, size
     return result ? result : copied;
 }
 
-static const struct engine odd = {"odd", never_refuses, odd_copy, real_granule, .freezes_source = true};
+static const struct engine odd = {
+    .name = "odd",
+    .refuses = never_refuses,
+    .copy = odd_copy,
+    .failure = REASON_ENGINE_FAILED,
+    .first_step = (size_t)4 << 20,
+    .granule = real_granule,
+    .freezes_source = true,
+};
 
 static void begin_odd(void)
 {
@@ -512,7 +520,7 @@ Test(session, a_copy_by_the_kernel_of_a_source_that_was_changed)
 /* An engine in whose call someone stores into the source through a page that is dirty already: no time moves. */
 static char *stored_into;
 
-static int64_t copy_after_a_store(const struct file_pair *pair, off_t from, off_t to, size_t n)
+static int64_t copy_after_a_store(struct file_pair *pair, off_t from, off_t to, size_t n)
 {
     stored_into[100] = (char)~stored_into[100];
     return engine_clone.copy(pair, from, to, n);
@@ -535,4 +543,149 @@ Test(session, a_store_between_comparing_and_cloning_is_seen)
     cr_expect_not(session_write(&s, buffer, BLOCK), "the destination has other bytes than the program wrote");
     expect_settled(REASON_CHANGED_BYTES);
     cr_expect_eq(file_size(destination), 0);
+}
+
+/* ---- files on a server ---- */
+
+/* A server is only a local file system here that is asked as one. `in_the_call`: what another does meanwhile. */
+static void (*in_the_call)(void);
+
+static int64_t copy_by_server(struct file_pair *pair, off_t from, off_t to, size_t n)
+{
+    int64_t copied = engine_clone.copy(pair, from, to, n);
+    if (in_the_call)
+        in_the_call();
+    return copied;
+}
+
+static struct engine server;
+
+static void begin_on_server(size_t size)
+{
+    server = engine_clone;
+    server.name = "a server";
+    server.copy = copy_by_server;
+    server.failure = REASON_SERVER_FAILED;
+    server.first_step = 4 * BLOCK;
+    server.freezes_source = false;
+    server.remote = true;
+    int source = file_filled(size, 1), destination = file_new();
+    file_tick();
+    candidate_for(source, destination, BLOCK);
+    cr_assert_eq(session_fits(&s, &c), REASON_NONE);
+    s.engine = &server;
+    cr_assert_eq(session_prove(&s, &c), REASON_NONE);
+    session_start(&s, &c);
+    cr_assert_eq(sessions_remote, 1);
+}
+
+/* Stores into the source through a page that is dirty already: no time moves. */
+static void store(void)
+{
+    stored_into[5] = (char)~stored_into[5];
+}
+
+static void map_source(size_t n)
+{
+    stored_into = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, c.source, 0);
+    cr_assert_neq(stored_into, MAP_FAILED);
+}
+
+Test(session, on_a_server_a_copy_is_served)
+{
+    begin_on_server(LARGE + 1234);
+    for (size_t done = 0; done < LARGE; done += BLOCK)
+        cr_assert(copy_on(BLOCK));
+    cr_assert(copy_on(1234));
+    cr_expect_leq(s.scratch.room, (size_t)4 << 20);
+    session_settle(&s, REASON_NONE);
+    expect_settled(REASON_NONE);
+    cr_expect_eq(sessions_remote, 0);
+    cr_expect(files_equal(c.source, c.destination, LARGE + 1234));
+}
+
+Test(session, on_a_server_a_write_may_be_longer_than_what_is_held)
+{
+    begin_on_server(LARGE);
+    server.first_step = s.window = BLOCK;
+    cr_assert(copy_on(SIZE));
+    cr_expect_eq(s.mark, SIZE);
+    cr_expect(files_equal(c.source, c.destination, SIZE));
+}
+
+Test(session, on_a_server_a_source_that_was_changed_since_the_copy_is_written_by_the_program)
+{
+    begin_on_server(SIZE);
+    cr_assert(copy_on(BLOCK));
+    cr_assert_eq(s.frontier, 4 * BLOCK);
+    /* Behind every time stamp. */
+    write_behind_and_hide(c.source);
+    map_source(SIZE);
+    stored_into[BLOCK + 5] = 'x';
+    cr_expect_not(copy_on(BLOCK), "the destination has what stood there before");
+    expect_settled(REASON_CHANGED_BYTES);
+    cr_expect_eq(file_size(c.destination), BLOCK);
+}
+
+Test(session, on_a_server_a_source_that_is_changed_during_the_copy)
+{
+    begin_on_server(SIZE);
+    map_source(SIZE);
+    in_the_call = store;
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_SOURCE_CHANGED);
+    cr_expect_eq(file_size(c.destination), 0);
+}
+
+Test(session, on_a_server_the_kernel_copies_what_the_source_holds_now)
+{
+    begin_on_server(LARGE);
+    cr_assert_eq(session_copy(&s, 0, SIZE), SIZE);
+    cr_expect_eq(s.frontier, SIZE, "nothing runs ahead");
+    cr_assert(copy_on(BLOCK));
+    cr_assert_gt(s.frontier, s.mark);
+    cr_expect_eq(session_copy(&s, (off_t)(SIZE + BLOCK), SIZE), 0);
+    expect_settled(REASON_DESTINATION_USED);
+    cr_expect_eq(file_size(c.destination), SIZE + BLOCK);
+}
+
+Test(session, a_server_is_not_asked_for_every_small_piece)
+{
+    begin_on_server(LARGE);
+    cr_expect_eq(session_copy(&s, 0, BLOCK), 0);
+    expect_settled(REASON_SLOWER);
+}
+
+Test(session, a_process_with_little_address_space_keeps_it)
+{
+    struct rlimit limit = {(rlim_t)1 << 40, (rlim_t)1 << 40};
+    begin_on_server(LARGE);
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    for (size_t done = 0; done < LARGE; done += BLOCK)
+        cr_assert(copy_on(BLOCK));
+    cr_expect_eq(s.scratch.room, 4 * BLOCK);
+}
+
+Test(session, on_a_server_a_change_of_the_destination_that_is_known_here_stays)
+{
+    begin_on_server(SIZE);
+    cr_assert(copy_on(BLOCK));
+    cr_assert(copy_on(BLOCK));
+    file_tick();
+    cr_assert_eq(pwrite(c.destination, "of another process", 18, BLOCK + 7), 18);
+    session_settle(&s, REASON_UNFINISHED);
+    expect_settled(REASON_DESTINATION_CHANGED);
+    char found[18];
+    cr_assert_eq(pread(c.destination, found, 18, BLOCK + 7), 18);
+    cr_expect_eq(memcmp(found, "of another process", 18), 0);
+}
+
+Test(session, what_was_begun_for_the_kernel_is_not_gone_on_with_for_a_buffer)
+{
+    begin_on_server(LARGE);
+    s.pair.compares = false;
+    cr_assert_eq(session_copy(&s, 0, SIZE), SIZE);
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_DESTINATION_USED);
+    cr_expect_eq(file_size(c.destination), SIZE);
 }

@@ -101,6 +101,22 @@ Test(summary, totals)
     summary_free(&s);
 }
 
+Test(summary, what_a_server_saved_is_not_known)
+{
+    struct summary s = {0};
+    add(&s, COPY "\"offloaded\": 1048576, \"written\": 0, \"engine\": \"clone\", \"cause\": \"none\"}");
+    char *text = printed(&s, summary_table);
+    cr_expect_null(strstr(text, "server"), "%s", text);
+    free(text);
+    add(&s, COPY "\"offloaded\": 1048576, \"written\": 0, \"engine\": \"server\", \"cause\": \"none\"}");
+    cr_expect_eq(s.saved, 1048576);
+    text = printed(&s, summary_table);
+    cr_expect_not_null(strstr(text, "; saved 1.0 MiB of disk; what the server saved is not known\n"), "%s", text);
+    cr_expect_not_null(strstr(text, "server              1      1.0 MiB    50.0%"), "%s", text);
+    free(text);
+    summary_free(&s);
+}
+
 Test(summary, greater_than_any_number)
 {
     struct summary s = {0};

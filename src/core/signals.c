@@ -1,0 +1,58 @@
+#include "signals.h"
+
+#include "syscalls.h"
+#include "underway.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SIGNALS 64
+
+/* What rt_sigaction(2) gives, which is not libc's struct sigaction. */
+struct kernel_sigaction {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
+void signals_block(uint64_t *blocked)
+{
+    uint64_t all = UINT64_MAX;
+    KERNEL(SYS_rt_sigprocmask, SIG_SETMASK, &all, blocked, sizeof all);
+}
+
+void signals_restore(uint64_t blocked)
+{
+    KERNEL(SYS_rt_sigprocmask, SIG_SETMASK, &blocked, NULL, sizeof blocked);
+}
+
+static uint64_t bit_of(int number)
+{
+    return (uint64_t)1 << (number - 1);
+}
+
+/* Those whose default action is to stop the process, to let it go on, or nothing (signal(7)). */
+static uint64_t harmless(void)
+{
+    return bit_of(SIGCHLD) | bit_of(SIGCONT) | bit_of(SIGURG) | bit_of(SIGWINCH) | bit_of(SIGSTOP) | bit_of(SIGTSTP) |
+           bit_of(SIGTTIN) | bit_of(SIGTTOU);
+}
+
+static bool has_default_action(int number)
+{
+    struct kernel_sigaction action = {0};
+    return KERNEL(SYS_rt_sigaction, number, NULL, &action, sizeof action.mask) == 0 && action.handler == SIG_DFL;
+}
+
+void signals_let_end(uint64_t blocked)
+{
+    uint64_t let = 0;
+    if (!*underway_single)
+        return;
+    for (int number = 1; number <= SIGNALS; number++)
+        if (!((blocked | harmless()) & bit_of(number)) && has_default_action(number))
+            let |= bit_of(number);
+    KERNEL(SYS_rt_sigprocmask, SIG_UNBLOCK, &let, NULL, sizeof let);
+}

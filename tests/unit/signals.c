@@ -1,0 +1,106 @@
+/* Which signals come through while the core waits for a server. */
+#include "core/signals.h"
+
+#include "core/underway.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char alone = 1, several = 0;
+
+static bool is_blocked(int number)
+{
+    sigset_t set;
+    sigprocmask(SIG_BLOCK, NULL, &set);
+    return sigismember(&set, number) == 1;
+}
+
+static void handle(int number)
+{
+    (void)number;
+}
+
+/* As the core is at work, with the program's own mask to go back to. */
+static uint64_t blocked;
+
+static void block(void)
+{
+    underway_single = &alone;
+    signals_block(&blocked);
+}
+
+Test(signals, all_are_blocked_and_come_back)
+{
+    block();
+    for (int number = 1; number < 32; number++)
+        cr_expect(number == SIGKILL || number == SIGSTOP || is_blocked(number), "signal %d", number);
+    signals_restore(blocked);
+    cr_expect_not(is_blocked(SIGINT));
+}
+
+Test(signals, what_ends_the_process_is_let_through)
+{
+    block();
+    signals_let_end(blocked);
+    cr_expect_not(is_blocked(SIGINT));
+    cr_expect_not(is_blocked(SIGTERM));
+    cr_expect_not(is_blocked(SIGHUP));
+    cr_expect_not(is_blocked(SIGUSR1));
+    signals_restore(blocked);
+}
+
+Test(signals, what_has_a_handler_or_does_no_harm_waits)
+{
+    signal(SIGINT, handle);
+    signal(SIGTERM, SIG_IGN);
+    block();
+    signals_let_end(blocked);
+    cr_expect(is_blocked(SIGINT));
+    cr_expect(is_blocked(SIGTERM));
+    cr_expect(is_blocked(SIGCHLD));
+    cr_expect(is_blocked(SIGWINCH));
+    cr_expect(is_blocked(SIGTSTP));
+    cr_expect(is_blocked(SIGCONT));
+    signals_restore(blocked);
+}
+
+Test(signals, what_the_program_blocks_stays_blocked)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    block();
+    signals_let_end(blocked);
+    cr_expect(is_blocked(SIGINT));
+    cr_expect_not(is_blocked(SIGTERM));
+    signals_restore(blocked);
+    cr_expect(is_blocked(SIGINT));
+}
+
+Test(signals, another_thread_takes_them_where_there_is_one)
+{
+    block();
+    underway_single = &several;
+    signals_let_end(blocked);
+    cr_expect(is_blocked(SIGINT));
+    signals_restore(blocked);
+}
+
+Test(signals, a_process_is_ended_in_the_middle)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        block();
+        raise(SIGTERM);
+        signals_let_end(blocked);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
