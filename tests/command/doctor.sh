@@ -209,7 +209,12 @@ servers_of_a_fake_table() {
     ! command -v strace >/dev/null || watched=(strace -D -f -o trace)
     cat >mountinfo <<'END'
 900 1 0:900 / /far/nfs rw - nfs4 server:/x rw,vers=4.2
-901 1 0:901 / /far/smb rw - cifs //server/x rw,vers=3.1.1
+901 1 0:901 / /far/smb rw - cifs //server/x rw,vers=3.1.1,cache=strict
+912 1 0:912 / /far/loose rw - cifs //server/y rw,vers=3.1.1,cache=loose
+908 1 0:908 / /far/nfs41 rw - nfs4 server:/x rw,vers=4.1
+909 1 0:909 / /far/nfs3 rw - nfs server:/x rw,vers=3
+910 1 0:910 / /far/smb1 rw - cifs //server/x rw,vers=1.0
+911 1 0:911 / /far/silent rw - smb3 //server/x rw
 902 1 0:902 / /far/fuse rw - fuse.sshfs server:/x rw
 903 1 0:903 / /far/automount rw - autofs x rw
 904 1 0:904 / /far/other rw - somethingelse x rw
@@ -224,12 +229,20 @@ END
 }
 
 servers_by_name() {
+    local by_kernel="by server, for programs that leave the copy to the kernel, if the server can"
     servers_of_a_fake_table
-    says "/far/nfs nfs4: no: its server may be able to copy" "/far/smb cifs: no: its server may be able to copy" \
+    says "/far/nfs nfs4: by server, if the server can; this mount speaks NFS 4.2: offload probe" \
+        "/far/smb cifs: $by_kernel; this mount speaks SMB 3.1.1: offload probe" \
+        "/far/loose cifs: no: the kernel does not count what is written here" "cache=strict (the default)" \
+        "/far/nfs41 nfs4: no: no server copies in NFS 4.1, which this mount speaks. Mount it with vers=4.2." \
+        "/far/nfs3 nfs: no: no server copies in NFS 3" "/far/smb1 cifs: no: no server copies in SMB 1.0" \
+        "/far/silent smb3: $by_kernel: offload probe" \
         "/far/fuse fuse.sshfs: no: this file system cannot share" "/far/other somethingelse: no: it is not known" \
         "/far/old ext3: no: this file system cannot share" "/far/layers overlay: no: it has no upper directory" \
         "/far/upper overlay: as its upper directory, which seems to lie on ext3"
     says_nothing_of /far/automount
+    OFFLOAD_ENGINES=clone servers_of_a_fake_table
+    says "/far/nfs nfs4: no: the engine that could do it is switched off"
     if command -v strace >/dev/null; then
         ! grep '"/far' trace || fail "it looked into one of them"
         grep -q /proc/self/mountinfo trace || fail "strace saw nothing"

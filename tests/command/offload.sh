@@ -513,7 +513,7 @@ verdict "a pattern that leads up" says 125 "no '..'" --exclude '../bk/*' true
 verdict "a pattern that ends by leading up" says 125 "no '..'" --include '/srv/..' true
 verdict "a pattern that ends in a slash" says 125 'ends in a slash' --exclude bk/ true
 verdict "options end at the first word that is none" sets OFFLOAD '' env
-verdict "--engines" sets OFFLOAD_ENGINES clone,kernel --engines clone,kernel
+verdict "--engines" sets OFFLOAD_ENGINES clone,server --engines clone,server
 verdict "--min-size" sets OFFLOAD_MIN_SIZE 4096 --min-size 4096
 verdict "-- ends the options" sets OFFLOAD off --off --
 # shellcheck disable=SC2016

@@ -86,6 +86,7 @@ not_at_all="A copy would not be offloaded: the program's own calls would make it
 serves() {
     aged_source source
     judges yes source copy "clone yes: tried with the first 4.0 MiB" "not there yet" "$by_clone"
+    ! grep '^server ' "$scratch/said" || fail "file servers are no matter here"
     judges yes source copy "note the destination holds data"
     mkdir sub
     judges yes source sub "sub/source" "$by_clone"
@@ -159,7 +160,7 @@ old_kernel() {
     setarch "$(uname -m)" --uname-2.6 true || skip "this kernel shows its own number only"
     state . >"$scratch/before"
     setarch "$(uname -m)" --uname-2.6 "$offload" probe source copy >"$scratch/said" && fail "it said yes"
-    says "clone no: sharing extents has known errors" "Run Linux 4.20 or later; this is 2.6." \
+    says "clone no: so old a kernel has known errors" "Run Linux 4.20 or later; this is 2.6." \
         "Run Linux 5.3 or later; this is 2.6."
     run_preloaded setarch "$(uname -m)" --uname-2.6 dd if=source of=copy bs=128k status=none
     sync copy

@@ -57,8 +57,8 @@ plan 17
 verdict "all options of --help, and no other" all_options
 verdict "the policies" offers_only 'offload --policy=' auto always never
 verdict "a policy that has begun" offers_only 'offload --policy=al' always
-verdict "the engines" offers_only 'offload --engines=' clone kernel
-verdict "a further engine" offers_only 'offload --engines=clone,k' clone,kernel
+verdict "the engines" offers_only 'offload --engines=' clone kernel server
+verdict "a further engine" offers_only 'offload --engines=clone,s' clone,server
 verdict "the buffers" offers_only 'offload --buffers=' auto compare
 verdict "the formats of the report" offers_only 'offload --report=' table json
 verdict "files behind -o" offers_only 'offload -o di' disk.img

@@ -94,13 +94,15 @@ declare -A export_number=([xfs]=1 [ext4]=2 [btrfs]=3)
 
 # Mounts FS of the NFS server: sets `mount`, and `server_side`, the same folder on the server. Each call makes a mount of
 # its own; two of different file systems are two exports of one server.
-on_nfs() { # FS [MOUNT OPTIONS, such as nosharecache,soft]
+on_nfs() { # FS [MOUNT OPTIONS, such as nosharecache,soft; vers=4.1 in place of 4.2]
+    local version=vers=4.2,
+    [[ ${2-} != *vers=* ]] || version=
     make_served "$1" || return 1
     prepare_nfs
     exportfs -o "rw,no_root_squash,no_subtree_check,fsid=${export_number[$1]}" "127.0.0.1:/export/$1" || return 1
     nfs_runs || start_nfs || return 1
     new_mount "nfs-$1"
-    mount -t nfs4 -o "vers=4.2,noatime${2:+,$2}" "127.0.0.1:/export/$1" "$mount" || return 1
+    mount -t nfs4 -o "${version}noatime${2:+,$2}" "127.0.0.1:/export/$1" "$mount" || return 1
     at_end+=("unmount_client '$mount'")
     # shellcheck disable=SC2034 # for the test
     server_side=/export/$1
@@ -395,4 +397,62 @@ remove_scsi() {
         rmdir "$portal/lun/lun_$number" "$config/core/fileio_0/lab$number"
     done
     rmdir "$portal" "${portal%/*}"
+}
+
+# ---- copies with the library loaded -------------------------------------------------------------------
+
+# Says how many verdicts there are, and gives those of each server of the list by the test's function nfs_cases or
+# smb_cases.
+on_file_servers() { # LIST OF THEM, NFS VERDICTS, SMB VERDICTS
+    local server all=0
+    local -A count=([nfs]=$2 [smb]=$3)
+    for server in $1; do
+        all=$((all + count[$server]))
+    done
+    plan $all
+    for server in $1; do
+        "${server}_cases"
+    done
+}
+
+report=$scratch/report
+# shellcheck disable=SC2034 # for the test
+paced=$build/tests/tools/paced
+
+# As run_preloaded; $report then has what the library says of each copy.
+run_reported() { # COMMAND...
+    rm -f "$report"
+    run_preloaded env OFFLOAD_REPORT="$report" "$@"
+}
+
+# A field of the last copy in $report.
+reported() { # FIELD
+    sed -n "s/.*\"$1\": \"\{0,1\}\([^\",}]*\).*/\1/p" "$report" | tail -n 1
+}
+
+assert_reported() { # FIELD VALUE
+    [ "$(reported "$1")" = "$2" ] || fail "$1 is not $2 in the record: $(cat "$report" 2>/dev/null || echo none)"
+}
+
+# The bytes that writing alone took over the wire so far.
+wire_written() { # MOUNT
+    case $(findmnt -n -o FSTYPE "$1") in
+    nfs4) mountstats "$1" | awk '$1 == "WRITE:" { bytes += $5 } END { printf "%.0f\n", bytes }' ;;
+    cifs) smb_share "$1" | awk '/^Bytes read:/ { bytes += $6 } END { printf "%.0f\n", bytes }' ;;
+    esac
+}
+
+# The copy has the source's bytes as the client sees them, and as the server has them on its disk. Both paths are below the
+# mounts, which are those of FS in the plain way, unless the server's sides are given.
+assert_copied() { # SOURCE TARGET [ON THE SERVER: SOURCE TARGET]
+    assert_same "$1" "$2"
+    drop_caches
+    assert_same "${3:-$server_side/${1##*/}}" "${4:-$server_side/${2##*/}}"
+}
+
+# The guest's clock, in milliseconds.
+guest_now() {
+    local up
+    read -r up _ </proc/uptime
+    echo $((10#${up/./} * 10))
 }
