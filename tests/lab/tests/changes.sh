@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 300
 # A source or a destination that others change in the middle of a copy: the destination ends up with what the program
 # wrote, at each place that it wrote to after the change. The program keeps what it wrote by itself.
 . "$(dirname "$0")/../guest.sh"

@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 300
 # Programs copy between files of one server, and the server makes the copy: what moves over the wire is under 1 % of the
 # file. The bytes are the source's, as the client sees them and as the server has them.
 . "$(dirname "$0")/../guest.sh"

@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 300
 # What goes wrong on the way: the program is told what its plain calls would have told it, and no byte is wrong.
 . "$(dirname "$0")/../guest.sh"
 

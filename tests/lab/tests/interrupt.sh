@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 300
 # A copy that is interrupted: the process is gone within a second, and what it leaves is the source's beginning, at
 # least as far as the program has said that it wrote.
 . "$(dirname "$0")/../guest.sh"

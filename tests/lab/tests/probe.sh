@@ -1,7 +1,6 @@
 #!/bin/bash
 # offload probe and offload doctor on mounts of servers: what they say is compared with what dd (reads and writes) and
 # busybox cp (sendfile) do there under the library, and what went over the wire.
-# limit: 300
 . "$(dirname "$0")/../guest.sh"
 
 # Four times what a probe tries.

@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 300
 # That copy_file_range(2) succeeds is no proof that the server copied: where it did not, that is found out, nothing is
 # said to be offloaded, the bytes are right, and the server is asked no more.
 . "$(dirname "$0")/../guest.sh"

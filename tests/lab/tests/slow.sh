@@ -1,5 +1,4 @@
 #!/bin/bash
-# limit: 300
 # A copy that a slow server makes: progress is steady as dd and others show it, and no call holds the program up for
 # long.
 . "$(dirname "$0")/../guest.sh"
