@@ -53,10 +53,9 @@ static void hold(struct compare_scratch *scratch, int source, off_t from, size_t
     scratch->held = got > 0 ? (size_t)got : 0;
 }
 
-enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch)
+static enum reason compare(const char *bytes, size_t n, int source, off_t from, struct compare_scratch *scratch,
+                           bool ahead)
 {
-    const char *bytes = buffer;
-    bool ahead = n < COMPARE_SCRATCH;
     while (n) {
         if (!held_from(scratch, from))
             hold(scratch, source, from, ahead || n > COMPARE_SCRATCH ? COMPARE_SCRATCH : n);
@@ -71,4 +70,14 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
         n -= part;
     }
     return REASON_NONE;
+}
+
+enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch)
+{
+    return compare(buffer, n, source, from, scratch, n < COMPARE_SCRATCH);
+}
+
+enum reason compare_exactly(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch)
+{
+    return compare(buffer, n, source, from, scratch, false);
 }

@@ -33,4 +33,7 @@ static inline void compare_forget(struct compare_scratch *scratch)
  */
 enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch);
 
+/* As compare_buffer(), for bytes whose neighbours in the source will not be asked for: no more is read than these. */
+enum reason compare_exactly(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch);
+
 #endif

@@ -1,5 +1,6 @@
 #include "copy.h"
 
+#include "json.h"
 #include "patterns.h"
 #include "probes.h"
 #include "report.h"
@@ -7,8 +8,11 @@
 #include "syscalls.h"
 #include "unseen.h"
 
+#include <linux/magic.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* What one read(2), write(2) or sendfile(2) moves at most (MAX_RW_COUNT in the kernel). */
@@ -125,6 +129,73 @@ void copy_finish(void)
     table_leave(blocked);
 }
 
+/* ---- lazy buffers ---- */
+
+void copy_fill_memory(const void *at, size_t n)
+{
+    uint64_t blocked;
+    if (!table_enter_running(&blocked))
+        return;
+    lazy_let_go(at, n);
+    table_leave(blocked);
+}
+
+static void visit_end_lazy(struct session *s, const void *nothing)
+{
+    (void)nothing;
+    lazy_end(&s->lazy, REASON_LAZY_ENDED);
+    table_unlock(s);
+}
+
+void copy_end_lazy(void)
+{
+    uint64_t blocked;
+    if (!table_enter_running(&blocked))
+        return;
+    table_each(visit_end_lazy, NULL);
+    table_leave(blocked);
+}
+
+/* Whether the descriptor is of a process's memory, /proc/PID/mem: the kernel gives an error for what is empty there. */
+static bool is_memory(int fd)
+{
+    char link[40], name[64];
+    struct json path = {link, 0};
+    struct statfs fs;
+    if (KERNEL(SYS_fstatfs, fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
+        return false;
+    json_raw(&path, "/proc/self/fd/");
+    json_digits(&path, (uint64_t)fd);
+    link[path.length] = 0;
+    long n = KERNEL(SYS_readlinkat, AT_FDCWD, link, name, sizeof name);
+    /* Not told, or cut off: a doubt. */
+    return n <= 4 || n == sizeof name || memcmp(name + n - 4, "/mem", 4) == 0;
+}
+
+void copy_look_for_memory(int fd)
+{
+    if (!is_memory(fd))
+        return;
+    settings.lazy = false;
+    if (copy_running())
+        copy_end_lazy();
+}
+
+size_t copy_read_recognised(int fd, void *buffer, size_t n)
+{
+    uint64_t blocked;
+    if (n == 0 || switched_off() || !table_enter_running(&blocked))
+        return 0;
+    struct session *s = table_find_source(fd);
+    size_t served = s ? session_read(s, buffer, n < LONGEST_CALL ? n : LONGEST_CALL) : 0;
+    if (s)
+        table_unlock(s);
+    if (!served)
+        lazy_let_go(buffer, n);
+    table_leave(blocked);
+    return served;
+}
+
 /* ---- beginning ---- */
 
 /* As guard_look(); what is no regular file is not asked about again. */
@@ -174,6 +245,7 @@ static struct session *take_place(const struct candidate *c)
         /* The number means another file by now, or the program goes on from another source. */
         report_copy(s);
         s->tally = (struct tally){0};
+        s->lazy = (struct lazy_copy){0};
         s->hold = s->cuts = 0;
     }
     return s;

@@ -10,6 +10,7 @@
 #include "owned.h"
 #include "recogniser.h"
 #include "session.h"
+#include "settings.h"
 #include "table.h"
 #include "underway.h"
 #include "unseen.h"
@@ -25,6 +26,10 @@ void copy_settle_file_at(int directory, const char *path, int flags);
 void copy_settle_every(void);
 void copy_close_from(unsigned first, unsigned last);
 void copy_count_written(int fd, size_t n);
+size_t copy_read_recognised(int fd, void *buffer, size_t n);
+void copy_fill_memory(const void *at, size_t n);
+void copy_end_lazy(void);
+void copy_look_for_memory(int fd);
 
 /* Whether any copy is known to the process. */
 static inline bool copy_watching(void)
@@ -36,6 +41,32 @@ static inline bool copy_watching(void)
 static inline bool copy_running(void)
 {
     return __atomic_load_n(&sessions_running, __ATOMIC_RELAXED) != 0;
+}
+
+/*
+ * Asks whether a read(2) need be made. Returns the bytes that it would have given, of which the descriptor's offset has
+ * moved and which will be in the buffer when somebody looks; or 0: call read(2).
+ */
+static inline size_t copy_read_lazily(int fd, void *buffer, size_t n)
+{
+    return settings.lazy && copy_running() ? copy_read_recognised(fd, buffer, n) : 0;
+}
+
+/*
+ * Tells that something is about to be done to n bytes of memory from `at` on that lazy buffers do not notice or do not
+ * allow: protecting, moving, replacing. What is lazy there is filled.
+ */
+static inline void copy_memory_changing(const void *at, size_t n)
+{
+    if (settings.lazy && copy_running())
+        copy_fill_memory(at, n);
+}
+
+/* Tells that the process's rights are about to change, which another thread's, ours, would not: there is none then. */
+static inline void copy_rights_changing(void)
+{
+    if (settings.lazy && copy_running())
+        copy_end_lazy();
 }
 
 /* Tells that a read(2) of `fd` into `buffer` gave n bytes, or failed. Returns n. */
@@ -127,6 +158,8 @@ static inline int copy_opened(int fd)
         recogniser_forget(fd);
         owned_set(fd, true);
         copy_look(fd);
+        if (settings.lazy)
+            copy_look_for_memory(fd);
     }
     return fd;
 }

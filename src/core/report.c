@@ -130,6 +130,14 @@ static void add_cause(struct json *line, enum reason why)
             *c = (char)(*c - 'A' + 'a');
 }
 
+/* How it was proven that the program wrote what it had read, where it was asked that the buffers be lazy. */
+static void add_buffers(struct json *line, const struct session *s)
+{
+    json_text(line, "buffers", s->tally.reads_elided ? "lazy" : s->pair.compares ? "compare" : NULL);
+    json_text(line, "buffers_reason", s->lazy.refused ? reason_words(s->lazy.refused) : NULL);
+    json_number(line, "faults", s->lazy.faults);
+}
+
 static void add_outcome(struct json *line, const struct session *s)
 {
     json_number(line, "offloaded", s->tally.offloaded);
@@ -137,6 +145,8 @@ static void add_outcome(struct json *line, const struct session *s)
     json_text(line, "engine", engine_of(s));
     json_number(line, "reads_elided", s->tally.reads_elided);
     json_number(line, "writes_elided", s->tally.writes_elided);
+    if (settings.lazy || s->lazy.refused != REASON_NONE)
+        add_buffers(line, s);
     add_cause(line, outcome(s));
     json_text(line, "reason", reason_words(outcome(s)));
 }

@@ -317,10 +317,22 @@ static enum reason move_mark(struct session *s, size_t n)
     return REASON_NONE;
 }
 
-/* Is what the program writes at the mark what the source holds there? */
-static enum reason holds_source(struct session *s, const void *buffer, size_t n)
+static enum reason compare_part(struct session *s, const char *part, size_t n, off_t at)
 {
-    return compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, &s->scratch);
+    return n ? compare_exactly(part, n, s->pair.source, at - s->shift, &s->scratch) : REASON_NONE;
+}
+
+/* Is what the program writes at the mark what the source holds there? */
+static enum reason holds_source(struct session *s, const char *buffer, size_t n)
+{
+    const char *first, *last;
+    off_t from = s->mark - s->shift;
+    if (!s->lazy.on || !lazy_untouched(&s->lazy, buffer, n, from, &first, &last))
+        return compare_buffer(buffer, n, s->pair.source, from, &s->scratch);
+    enum reason why = compare_part(s, buffer, (size_t)(first - buffer), s->mark);
+    if (why == REASON_NONE)
+        why = compare_part(s, last, (size_t)(buffer + n - last), s->mark + (last - buffer));
+    return why;
 }
 
 bool session_write(struct session *s, const void *buffer, size_t n)
@@ -397,6 +409,62 @@ size_t session_copy(struct session *s, off_t from, size_t n)
     return n;
 }
 
+/* ---- lazy reads ---- */
+
+static bool may_be_lazy(struct session *s)
+{
+    if (s->lazy.on || s->lazy.refused != REASON_NONE)
+        return s->lazy.on;
+    if (!s->engine->freezes_source || s->direct || has_flag(s->pair.source, O_DIRECT))
+        s->lazy.refused = REASON_LAZY_UNFIT;
+    else
+        lazy_begin(&s->lazy, s->pair.source, s->pair.destination, &s->source);
+    return s->lazy.on;
+}
+
+/* How much of n bytes the source has from there on. */
+static size_t left_from(const struct session *s, off_t from, size_t n)
+{
+    off_t left = from < s->source.size ? s->source.size - from : 0;
+    return (off_t)n < left ? n : (size_t)left;
+}
+
+/* Moves the source's descriptor on by what a read of n bytes would give: *from is where it stood. 0: it does not move. */
+static size_t step_source(const struct session *s, size_t n, off_t *from)
+{
+    int fd = s->pair.source;
+    *from = s->read_at;
+    size_t there = left_from(s, *from, n);
+    if (there && step_on(fd, *from, there))
+        return there;
+    *from = KERNEL(SYS_lseek, fd, 0, SEEK_CUR);
+    there = *from < 0 ? 0 : left_from(s, *from, n);
+    return there && step_on(fd, *from, there) ? there : 0;
+}
+
+size_t session_read(struct session *s, void *buffer, size_t n)
+{
+    off_t from;
+    if ((!s->lazy.on && s->lazy.refused != REASON_NONE) || !lazy_pays(buffer, n))
+        return 0;
+    size_t there = step_source(s, n, &from);
+    bool lazily = there && lazy_pays(buffer, there) && from + s->shift >= s->mark && may_be_lazy(s);
+    lazily = lazily && lazy_read(&s->lazy, buffer, there, s->pair.source, from);
+    /* Asked last: what the read would give now is what the snapshot has, and what the parts were read from. */
+    if (lazily && !guard_unchanged(s->pair.source, &s->source)) {
+        lazily = false;
+        session_settle(s, REASON_SOURCE_CHANGED);
+    }
+    if (!lazily) {
+        if (there)
+            KERNEL(SYS_lseek, s->pair.source, from, SEEK_SET);
+        return 0;
+    }
+    s->read_at = from + (off_t)there;
+    s->tally.reads_elided++;
+    return there;
+}
+
 /* ---- the end ---- */
 
 static void cut_back(struct session *s)
@@ -414,6 +482,7 @@ void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
         return;
+    lazy_end(&s->lazy, REASON_NONE);
     if (guard_unchanged(s->pair.destination, &s->left))
         cut_back(s);
     else

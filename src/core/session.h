@@ -14,6 +14,7 @@
 #define LIBOFFLOAD_SESSION_H
 
 #include "../buffers/compare.h"
+#include "../buffers/lazy.h"
 #include "../engines/engine.h"
 #include "guards.h"
 #include "reasons.h"
@@ -46,6 +47,7 @@ struct session {
     off_t shift;    /* an offset in the destination, less that of the same byte in the source */
     off_t mark;     /* offset in the destination */
     off_t frontier; /* offset in the destination, and its size; never before the mark */
+    off_t read_at;  /* where the source's descriptor stands if nobody but lazy reads moved it */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
     bool direct;      /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
@@ -55,6 +57,7 @@ struct session {
     unsigned cuts;    /* how often it was settled with its frontier ahead */
     struct compare_scratch scratch; /* has its bytes while running */
     char *names;                    /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
+    struct lazy_copy lazy;
     struct tally tally;
 };
 
@@ -105,6 +108,12 @@ void session_start(struct session *session, const struct candidate *candidate);
  * descriptor's offset, have moved; the write is not to be made. False: the session was settled, nothing has moved.
  */
 bool session_write(struct session *session, const void *buffer, size_t n);
+
+/*
+ * The program reads up to n bytes from the source into `buffer`. Returns how many are as good as read, the descriptor's
+ * offset has moved by them; or 0: the read is to be made, and no page of the buffer is lazy.
+ */
+size_t session_read(struct session *session, void *buffer, size_t n);
 
 /*
  * The program has the kernel copy n bytes from `from` in the source to the destination's offset. As session_write(),

@@ -105,11 +105,11 @@ static void read_policy(const char *value)
         complain("OFFLOAD_POLICY", value, "none of auto, always, never; taken as auto");
 }
 
-/* There is one way of proof in this version; the variable is there for those to come. */
 static void read_buffers(const char *value)
 {
-    if (*value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
-        complain("OFFLOAD_BUFFERS", value, "neither auto nor compare; buffers are compared");
+    settings.lazy = strcmp(value, "lazy") == 0;
+    if (!settings.lazy && *value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
+        complain("OFFLOAD_BUFFERS", value, "none of auto, compare, lazy; buffers are compared");
 }
 
 static void read_progress(const char *value)

@@ -1,5 +1,6 @@
 #include "table.h"
 
+#include "../buffers/lazy.h"
 #include "lock.h"
 #include "syscalls.h"
 
@@ -52,6 +53,7 @@ static bool own_table(void)
     /* Fresh, or a fork's child: what the parent had taken is gone. */
     STORE(table_taken, 0);
     STORE(sessions_running, 0);
+    lazy_forget();
     return true;
 }
 
@@ -102,6 +104,21 @@ struct session *table_find(int destination)
         if (LOAD(table->destination[i]) == destination + 1)
             return &table->sessions[i];
         table_unlock(&table->sessions[i]);
+    }
+    return NULL;
+}
+
+struct session *table_find_source(int source)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        struct session *s = &table->sessions[i];
+        if (!LOAD(s->running) || s->pair.source != source)
+            continue;
+        lock_take(&s->lock);
+        if (s->running && s->pair.source == source)
+            return s;
+        table_unlock(s);
     }
     return NULL;
 }

@@ -2,14 +2,29 @@
 #define FAMILY_FILEIO
 #include "hook.h"
 
+/* A read that is not made: the bytes it would have given, or 0. */
+static size_t read_lazily(int fd, void *buf, size_t n)
+{
+    if (!settings.lazy)
+        return 0;
+    cancellation_point();
+    return copy_read_lazily(fd, buf, n);
+}
+
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
+    size_t there = read_lazily(fd, buf, n);
+    if (there)
+        return copy_read(fd, buf, (ssize_t)there);
     copy_look(fd);
     return copy_read(fd, buf, original_read(fd, buf, n));
 }
 
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 {
+    size_t there = n <= room ? read_lazily(fd, buf, n) : 0;
+    if (there)
+        return copy_read(fd, buf, (ssize_t)there);
     copy_look(fd);
     return copy_read(fd, buf, original___read_chk(fd, buf, n, room));
 }

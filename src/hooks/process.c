@@ -2,7 +2,9 @@
 #define FAMILY_PROCESS
 #include "hook.h"
 
+#include <grp.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -72,6 +74,7 @@ EXPORT int prctl(int option, ...)
     va_end(rest);
     if (option == PR_SET_SECCOMP)
         copy_finish();
+    copy_rights_changing();
     return original_prctl(option, a[0], a[1], a[2], a[3]);
 }
 
@@ -96,6 +99,28 @@ EXPORT int prlimit(pid_t pid, __rlimit_resource_t resource, const struct rlimit 
     return original_prlimit(pid, resource, limit, old);
 }
 
+/* Each of these is carried out by libc for the threads that libc knows. */
+#define RIGHTS(name, parameters, ...)        \
+    EXPORT int name parameters               \
+    {                                        \
+        copy_rights_changing();              \
+        return original_##name(__VA_ARGS__); \
+    }
+RIGHTS(setuid, (uid_t user), user)
+RIGHTS(setgid, (gid_t group), group)
+RIGHTS(seteuid, (uid_t user), user)
+RIGHTS(setegid, (gid_t group), group)
+RIGHTS(setreuid, (uid_t real, uid_t effective), real, effective)
+RIGHTS(setregid, (gid_t real, gid_t effective), real, effective)
+RIGHTS(setresuid, (uid_t real, uid_t effective, uid_t saved), real, effective, saved)
+RIGHTS(setresgid, (gid_t real, gid_t effective, gid_t saved), real, effective, saved)
+RIGHTS(setfsuid, (uid_t user), user)
+RIGHTS(setfsgid, (gid_t group), group)
+RIGHTS(setgroups, (size_t n, const gid_t *groups), n, groups)
+RIGHTS(initgroups, (const char *user, gid_t group), user, group)
+int capset(void *header, void *data);
+RIGHTS(capset, (void *header, void *data), header, data)
+
 /* System calls that threads make all the time and that have to do with no file. */
 static bool concerns_no_file(long number)
 {
@@ -111,8 +136,9 @@ static bool concerns_no_file(long number)
     case SYS_clock_gettime:
     case SYS_clock_nanosleep:
     case SYS_nanosleep:
-    case SYS_madvise:
         return true;
+    case SYS_madvise:
+        return !settings.lazy;
     default:
         return false;
     }

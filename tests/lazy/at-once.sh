@@ -1,0 +1,38 @@
+#!/bin/bash
+# Many processes copy the same file at once. Each may hold the file's lock in the kernel while it touches a page that is
+# owed from that file; whoever fills the page must not wait for the lock, or all of them wait for ever.
+. "$(dirname "$0")/../fixture.sh"
+need_root
+
+limit=10
+
+at_once() { # PROCESSES MODE
+    local round i process processes
+    export OFFLOAD_BUFFERS=$2
+    for round in 1 2 3 4 5 6 7 8; do
+        processes=()
+        for ((i = 0; i < $1; i++)); do
+            # A size that is no multiple of the block: the last read is short, into pages that are owed already.
+            run_preloaded dd if=source of="copy.$i" bs=64k status=none &
+            processes+=($!)
+        done
+        for process in "${processes[@]}"; do
+            wait "$process" || fail "round $round: a copy of $1 at once ended with $?"
+        done
+        for ((i = 0; i < $1; i++)); do
+            assert_same source "copy.$i"
+        done
+        rm -f copy.*
+    done
+}
+
+reflink_filesystem() {
+    make_source source
+    verdict "two processes, lazy, on $fs" at_once 2 lazy
+    verdict "eight processes, lazy, on $fs" at_once 8 lazy
+    verdict "32 processes, lazy, on $fs" at_once 32 lazy
+    verdict "32 processes, auto, on $fs" at_once 32 auto
+}
+
+plan 8
+on_each "xfs btrfs" 4 reflink_filesystem
