@@ -21,6 +21,10 @@
  */
 #pragma GCC optimize("no-stack-protector")
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 #define EVENTS (UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_REMAP)
 /* How often the filler looks whether it is the last thread of its process, which would otherwise never end. */
 #define LOOK_AROUND_MS 100
@@ -303,8 +307,8 @@ static long make_snapshot(struct filler *f, int source, const struct file_state 
     long result = KERNEL(SYS_fcntl, fd, F_SETFL, O_NOATIME);
     if (result == 0)
         result = KERNEL(SYS_ioctl, fd, FICLONE, source);
-    if (result == 0 && (!guard_look((int)fd, &snapshot) || snapshot.size != state->size ||
-                        !guard_unchanged(source, state)))
+    if (result == 0 &&
+        (!guard_look((int)fd, &snapshot) || snapshot.size != state->size || !guard_unchanged(source, state)))
         result = -EIO;
     if (result == 0)
         return fd;
@@ -487,7 +491,11 @@ static bool answer_bell(struct filler *f)
     if (KERNEL(SYS_read, f->bell, &message, sizeof message) != sizeof message)
         return false;
     enum filler_order what = f->order.what;
-    STORE(f->order.failed, carry_out(f));
+    /* Once: others may touch the page too (mlockall(2), a debugger). */
+    if (f->order.given != f->order.served) {
+        STORE(f->order.failed, carry_out(f));
+        f->order.served = f->order.given;
+    }
     struct uffdio_zeropage fill = {.range = {(uintptr_t)f->doorbell, PAGE_BYTES}};
     KERNEL(SYS_ioctl, f->bell, UFFDIO_ZEROPAGE, &fill);
     wake(f->bell, (uintptr_t)f->doorbell);
@@ -602,7 +610,7 @@ static int thread_main(struct filler *f)
             serve(f);
         if (ready > 0 && wait[1].revents && answer_bell(f))
             return 0;
-        if (ready == 0 && alone(f, &status))
+        if (ready == 0 && (LOAD(f->stopped) || alone(f, &status)))
             return status;
     }
 }
@@ -714,13 +722,16 @@ int filler_order(struct filler *f, enum filler_order what)
 {
     f->order.what = what;
     f->order.failed = ESRCH;
-    KERNEL(SYS_madvise, f->doorbell, PAGE_BYTES, MADV_DONTNEED);
+    f->order.given++;
+    /* Empties the page even if the program has locked all of its memory (Linux 5.18). */
+    KERNEL(SYS_madvise, f->doorbell, PAGE_BYTES, MADV_DONTNEED_LOCKED);
     __atomic_load_n(f->doorbell, __ATOMIC_SEQ_CST);
     return LOAD(f->order.failed);
 }
 
 void filler_stop(struct filler *f)
 {
+    STORE(f->stopped, true);
     filler_order(f, ORDER_STOP);
     release(f);
 }

@@ -63,13 +63,15 @@ struct filler {
     unsigned turn;   /* see above */
     int state;       /* a futex: FILLER_STARTING, then _READY or _FAILED */
     int thread;      /* the thread's id, a futex; the kernel clears it when the thread leaves the memory */
+    int stopped;     /* it is to end, if the order for it does not come through */
     int thread_kept; /* the same, not cleared */
     struct {
         enum filler_order what;
         unsigned place;
         int source, destination; /* the program's descriptors */
         struct region region;
-        int failed; /* 0, or a positive errno */
+        int failed;             /* 0, or a positive errno */
+        unsigned given, served; /* how many */
     } order;
     struct region regions[FILLER_REGIONS];
     unsigned regions_used; /* no place at or above this was ever taken */

@@ -387,7 +387,9 @@ BETWEEN(maps_over, unmaps(false, true))
 BETWEEN(maps_over_raw, unmaps(true, true))
 BETWEEN(dontneed, show_result("madvise", madvise(inner(), inner_size(), MADV_DONTNEED)))
 BETWEEN(dontneed_raw, show_raw("madvise", raw3(SYS_madvise, (long)inner(), (long)inner_size(), MADV_DONTNEED)))
-BETWEEN(free_raw, show_raw("madvise", raw3(SYS_madvise, (long)inner(), (long)inner_size(), MADV_FREE)))
+/* What is read from a page after MADV_FREE may be its bytes or zeros; what is written is not (madvise(2)). */
+BETWEEN(free_raw, (show_raw("madvise", raw3(SYS_madvise, (long)inner(), (long)inner_size(), MADV_FREE)),
+                   memset(inner(), 'f', inner_size())))
 BETWEEN(protects_none_and_back_raw,
         (raw3(SYS_mprotect, (long)inner(), (long)inner_size(), PROT_NONE),
          show_raw("mprotect", raw3(SYS_mprotect, (long)inner(), (long)inner_size(), PROT_READ | PROT_WRITE))))
