@@ -105,10 +105,13 @@ static struct region *free_region(struct filler *f, unsigned limit)
     return NULL;
 }
 
+/* A page at a time: a call fails if its range lies in more than one mapping. Pages that are there stay. */
 static void poison(const struct filler *f, uintptr_t start, uintptr_t end)
 {
-    struct uffdio_poison order = {.range = {start, end - start}};
-    KERNEL(SYS_ioctl, f->uffd, UFFDIO_POISON, &order);
+    for (; start < end; start += PAGE_BYTES) {
+        struct uffdio_poison order = {.range = {start, PAGE_BYTES}};
+        KERNEL(SYS_ioctl, f->uffd, UFFDIO_POISON, &order);
+    }
 }
 
 /* Enters pages that hold what the region's page at `page` is owed, at another address. */
@@ -214,6 +217,11 @@ static size_t put(struct filler *f, uintptr_t page, const char *bytes, size_t n)
             note_messages(f);
             nap(1000);
             return 0;
+        }
+        /* The program has cut the mapping in two (mlock(2), madvise(2)): the range must lie in one. */
+        if (result == -ENOENT && n > PAGE_BYTES) {
+            n = PAGE_BYTES;
+            continue;
         }
         if (result == -ENOMEM && tries < NO_MEMORY_TRIES) {
             nap(1000000);
@@ -332,10 +340,40 @@ static int carry_feed(struct filler *f)
     return 0;
 }
 
+/*
+ * The first run of pages that are there, in memory or in swap, as the kernel's page tables say. Returns the number of runs
+ * found, 0 or 1, or a negative errno.
+ */
+static long pages_there(const struct filler *f, uintptr_t start, uintptr_t end, struct page_region_found *run)
+{
+    struct pagemap_scan scan = {
+        .size = sizeof scan,
+        .start = start,
+        .end = end,
+        .vector = (uintptr_t)run,
+        .vector_length = 1,
+        .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED,
+        .return_mask = PAGE_IN_FILE,
+    };
+    return KERNEL(SYS_ioctl, f->pagemap, SCAN_PAGES, &scan);
+}
+
+/* Pages that are not there when their region is let go would be zeros from then on. */
+static void poison_gaps(const struct filler *f, const struct region *r)
+{
+    struct page_region_found run;
+    for (uintptr_t at = r->start; r->start && at < r->end; at = run.end) {
+        if (pages_there(f, at, r->end, &run) != 1)
+            run.start = run.end = r->end;
+        poison(f, at, run.start);
+    }
+}
+
 /* Fills the region and lets it go. Its pages that have moved meanwhile are in the books elsewhere. */
 static void retire(struct filler *f, struct region *r)
 {
     fill_region(f, r);
+    poison_gaps(f, r);
     if (r->start)
         unregister(f, r->start, r->end);
     r->start = 0;
@@ -408,22 +446,6 @@ static bool is_pinned(struct filler *f)
     return true;
 }
 
-/* Whether no page of the range is there, as the kernel's page tables say. */
-static bool is_empty(const struct filler *f, uintptr_t start, uintptr_t end)
-{
-    struct page_region_found found;
-    struct pagemap_scan scan = {
-        .size = sizeof scan,
-        .start = start,
-        .end = end,
-        .vector = (uintptr_t)&found,
-        .vector_length = 1,
-        .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED,
-        .return_mask = PAGE_PRESENT,
-    };
-    return KERNEL(SYS_ioctl, f->pagemap, SCAN_PAGES, &scan) == 0;
-}
-
 /* Lets regions go that have pages in the range; one that is the range is about to be emptied, and needs no filling. */
 static void make_room(struct filler *f, uintptr_t start, uintptr_t end)
 {
@@ -457,7 +479,8 @@ static int carry_prepare(struct filler *f)
         result = enroll(f->uffd, wanted->start, wanted->end);
     if (result < 0)
         return (int)-result;
-    if (!is_empty(f, wanted->start, wanted->end)) {
+    struct page_region_found run;
+    if (pages_there(f, wanted->start, wanted->end, &run) != 0) {
         unregister(f, wanted->start, wanted->end);
         return EBUSY;
     }

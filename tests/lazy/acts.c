@@ -387,6 +387,8 @@ BETWEEN(maps_over, unmaps(false, true))
 BETWEEN(maps_over_raw, unmaps(true, true))
 BETWEEN(dontneed, show_result("madvise", madvise(inner(), inner_size(), MADV_DONTNEED)))
 BETWEEN(dontneed_raw, show_raw("madvise", raw3(SYS_madvise, (long)inner(), (long)inner_size(), MADV_DONTNEED)))
+/* Leaves one page of the buffer in a mapping of its own; pages that are filled together then lie in several. */
+BETWEEN(cuts_the_mapping_raw, show_raw("madvise", raw3(SYS_madvise, (long)inner() + 2 * PAGE, PAGE, MADV_DONTDUMP)))
 /* What is read from a page after MADV_FREE may be its bytes or zeros; what is written is not (madvise(2)). */
 BETWEEN(free_raw, (show_raw("madvise", raw3(SYS_madvise, (long)inner(), (long)inner_size(), MADV_FREE)),
                    memset(inner(), 'f', inner_size())))
@@ -1574,7 +1576,7 @@ static const struct act {
     ACT(overlapping_buffers), ACT(changes_and_changes_back), ACT(changes_after_the_write), ACT(fills_by_memcpy),
     ACTS_BETWEEN(unmaps), ACTS_BETWEEN(unmaps_raw), ACTS_BETWEEN(maps_over), ACTS_BETWEEN(maps_over_raw),
     ACTS_BETWEEN(dontneed), ACTS_BETWEEN(dontneed_raw), ACTS_BETWEEN(free_raw),
-    ACTS_BETWEEN(protects_none_and_back_raw), ACT(maps_file_over_raw), ACT(mremap_moves), ACT(mremap_leaves),
+    ACTS_BETWEEN(cuts_the_mapping_raw), ACTS_BETWEEN(protects_none_and_back_raw), ACT(maps_file_over_raw), ACT(mremap_moves), ACT(mremap_leaves),
     ACT(mremap_grows), ACT(mremap_shrinks), ACT(none_before_the_read), ACT(read_only_before_the_read),
     ACT(none_before_the_write), ACT(read_only_before_the_write), ACT(unmapped_before_the_read),
     ACT(unmapped_before_the_write_raw), ACT(locks_the_buffer), ACT(locks_all_memory), ACT(lock_raw), ACT(huge_pages),
