@@ -9,8 +9,8 @@
 #include <linux/close_range.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -68,6 +68,12 @@ static long unregister(const struct filler *f, uintptr_t start, uintptr_t end)
     return KERNEL(SYS_ioctl, f->uffd, UFFDIO_UNREGISTER, &range);
 }
 
+static bool wait_for(const struct filler *f, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    return KERNEL(SYS_epoll_ctl, f->waiting, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
 static bool prepare_thread(struct filler *f)
 {
     if (KERNEL(SYS_close_range, 0, ~0U, CLOSE_RANGE_UNSHARE) < 0)
@@ -77,10 +83,11 @@ static bool prepare_thread(struct filler *f)
     f->bell = open_uffd(0);
     f->pagemap = (int)KERNEL(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     f->maps = (int)KERNEL(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    f->waiting = (int)KERNEL(SYS_epoll_create1, EPOLL_CLOEXEC);
     f->process = (int)KERNEL(SYS_pidfd_open, KERNEL(SYS_getpid), 0);
     uintptr_t bell = (uintptr_t)f->doorbell;
-    return f->uffd >= 0 && f->bell >= 0 && f->pagemap >= 0 && f->maps >= 0 && f->process >= 0 &&
-           enroll(f->bell, bell, bell + PAGE_BYTES) == 0;
+    return f->uffd >= 0 && f->bell >= 0 && f->pagemap >= 0 && f->maps >= 0 && f->process >= 0 && wait_for(f, f->uffd) &&
+           wait_for(f, f->bell) && enroll(f->bell, bell, bell + PAGE_BYTES) == 0;
 }
 
 /* ---- the thread: its books ---- */
@@ -421,29 +428,34 @@ static bool may_be_emptied(const struct filler *f, uintptr_t start, uintptr_t en
     return true;
 }
 
-/*
- * Whether memory of the process is pinned: by io_uring's registered buffers, for one, which would go on using a page that
- * was taken away. "VmPin:\t       0 kB" in proc_pid_status(5).
- */
-static bool is_pinned(struct filler *f)
+/* The number behind a word of a status file (proc_pid_status(5)), or -1. */
+static long number_in(struct filler *f, const char *path, const char *word)
 {
-    static const char word[] = "VmPin:";
-    long fd = KERNEL(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC);
-    long n = fd < 0 ? -1 : KERNEL(SYS_read, fd, f->bytes, FILLER_CHUNK);
+    long fd = KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    long n = fd < 0 ? -1 : KERNEL(SYS_read, fd, f->bytes, FILLER_CHUNK - 1);
     if (fd >= 0)
         KERNEL(SYS_close, fd);
-    for (long i = 0; i + (long)sizeof word < n; i++) {
+    f->bytes[n > 0 ? n : 0] = 0;
+    for (const char *line = f->bytes; *line; line++) {
         size_t same = 0;
-        while (word[same] && f->bytes[i + (long)same] == word[same])
+        while (word[same] && line[same] == word[same])
             same++;
         if (word[same])
             continue;
-        const char *digit = f->bytes + i + same;
-        while (*digit == '\t' || *digit == ' ')
-            digit++;
-        return digit[0] != '0' || digit[1] != ' ';
+        long number = 0;
+        for (line += same; *line == '\t' || *line == ' ';)
+            line++;
+        for (; *line >= '0' && *line <= '9'; line++)
+            number = number * 10 + (*line - '0');
+        return number;
     }
-    return true;
+    return -1;
+}
+
+/* Whether memory of the process is pinned: io_uring's registered buffers go on using a page that was taken away. */
+static bool is_pinned(struct filler *f)
+{
+    return number_in(f, "/proc/self/status", "VmPin:") != 0;
 }
 
 /* Lets regions go that have pages in the range; one that is the range is about to be emptied, and needs no filling. */
@@ -459,12 +471,29 @@ static void make_room(struct filler *f, uintptr_t start, uintptr_t end)
 }
 
 /*
+ * A debugger that has attached to this thread too stops it at each of its system calls. It may itself be waiting for a
+ * page, in the kernel, and would not let this thread go on to fill it: so nothing is owed any more.
+ */
+static void be_traced(struct filler *f)
+{
+    f->traced = true;
+    STORE(f->turn, f->turn + 1);
+    for (unsigned i = 0; i < f->regions_used; i++) {
+        STORE(f->regions[i].touched, true);
+        fill_region(f, &f->regions[i]);
+    }
+    STORE(f->turn, f->turn + 1);
+}
+
+/*
  * Emptied while they are not registered: this thread would wait for itself to read of it. The caller is waiting, and is
  * the program's only thread, so that nobody touches a page between the two.
  */
 static int carry_prepare(struct filler *f)
 {
     const struct region *wanted = &f->order.region;
+    if (f->traced)
+        return EPERM;
     make_room(f, wanted->start, wanted->end);
     if (!may_be_emptied(f, wanted->start, wanted->end) || is_pinned(f))
         return EINVAL;
@@ -625,17 +654,20 @@ static int thread_main(struct filler *f)
         return 0;
     }
     set_state(f, FILLER_READY);
-    for (;;) {
-        struct pollfd wait[] = {{.fd = f->uffd, .events = POLLIN}, {.fd = f->bell, .events = POLLIN}};
-        struct timespec timeout = {.tv_nsec = LOOK_AROUND_MS * 1000000L};
-        long ready = KERNEL(SYS_ppoll, wait, 2, &timeout, NULL, 8);
-        if (ready > 0 && wait[0].revents)
+    while (!LOAD(f->stopped)) {
+        struct epoll_event event;
+        /* Not poll(2): this one ends with EINTR when a debugger has stopped the thread, and let it go on (signal(7)). */
+        long ready = KERNEL(SYS_epoll_pwait, f->waiting, &event, 1, LOOK_AROUND_MS, NULL, 8);
+        if (ready > 0 && event.data.fd == f->uffd)
             serve(f);
-        if (ready > 0 && wait[1].revents && answer_bell(f))
+        else if (ready > 0 && answer_bell(f))
             return 0;
-        if (ready == 0 && (LOAD(f->stopped) || alone(f, &status)))
+        else if (ready <= 0 && alone(f, &status))
             return status;
+        if (ready <= 0 && !f->traced && number_in(f, "/proc/thread-self/status", "TracerPid:") > 0)
+            be_traced(f);
     }
+    return 0;
 }
 
 /* ---- its starting and ending, by a thread of the program ---- */
@@ -754,7 +786,7 @@ int filler_order(struct filler *f, enum filler_order what)
 
 void filler_stop(struct filler *f)
 {
-    STORE(f->stopped, true);
     filler_order(f, ORDER_STOP);
+    STORE(f->stopped, true);
     release(f);
 }

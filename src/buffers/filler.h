@@ -77,7 +77,8 @@ struct filler {
     unsigned regions_used; /* no place at or above this was ever taken */
     struct feed feeds[FILLER_FEEDS];
     /* The filler's own, and its stack, which ends at the end of the struct. */
-    int uffd, bell, pagemap, maps, process;
+    int uffd, bell, waiting, pagemap, maps, process;
+    bool traced; /* by a debugger, since it was started */
     char *doorbell;
     _Alignas(4096) char bytes[FILLER_CHUNK];
     _Alignas(16) char stack[32 << 10];

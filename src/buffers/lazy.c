@@ -157,10 +157,13 @@ static void retire_overlapping(uintptr_t start, uintptr_t end, const struct regi
     }
 }
 
-static bool prepare(const struct lazy_copy *copy, uintptr_t start, uintptr_t end, off_t from)
+static enum reason prepare(const struct lazy_copy *copy, uintptr_t start, uintptr_t end, off_t from)
 {
     filler->order.region = (struct region){start, end, from, copy->feed, false};
-    return filler_order(filler, ORDER_PREPARE) == 0;
+    int failed = filler_order(filler, ORDER_PREPARE);
+    if (failed)
+        return failed == EPERM ? REASON_LAZY_TRACED : REASON_LAZY_MEMORY;
+    return REASON_NONE;
 }
 
 /* Makes the pages from start to end lazy. REASON_NONE, or why the copy's buffers should not be lazy any more. */
@@ -174,7 +177,7 @@ static enum reason make_lazy(struct lazy_copy *copy, uintptr_t start, uintptr_t 
         return REASON_LAZY_LOOKED;
     if (!fits && copy->moves++ >= MOVES_ALLOWED)
         return REASON_LAZY_MOVES;
-    return prepare(copy, start, end, from) ? REASON_NONE : REASON_LAZY_MEMORY;
+    return prepare(copy, start, end, from);
 }
 
 /* ---- reading and writing ---- */

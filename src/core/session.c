@@ -422,6 +422,13 @@ static bool may_be_lazy(struct session *s)
     return s->lazy.on;
 }
 
+/* Whether read(2) would read from the descriptor as it did when the copy began: no hook sees how a number is reused. */
+static bool still_reads(const struct session *s)
+{
+    long flags = KERNEL(SYS_fcntl, s->pair.source, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) != O_WRONLY && !(flags & (O_DIRECT | O_PATH));
+}
+
 /* How much of n bytes the source has from there on. */
 static size_t left_from(const struct session *s, off_t from, size_t n)
 {
@@ -451,7 +458,7 @@ size_t session_read(struct session *s, void *buffer, size_t n)
     bool lazily = there && lazy_pays(buffer, there) && from + s->shift >= s->mark && may_be_lazy(s);
     lazily = lazily && lazy_read(&s->lazy, buffer, there, s->pair.source, from);
     /* Asked last: what the read would give now is what the snapshot has, and what the parts were read from. */
-    if (lazily && !guard_unchanged(s->pair.source, &s->source)) {
+    if (lazily && !(still_reads(s) && guard_unchanged(s->pair.source, &s->source))) {
         lazily = false;
         session_settle(s, REASON_SOURCE_CHANGED);
     }
