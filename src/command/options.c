@@ -116,13 +116,8 @@ static void take_engines(struct options *options, const char *name, const char *
 static void take_buffers(struct options *options, const char *name, const char *value)
 {
     (void)options;
-    if (strcmp(value, "lazy") == 0)
-        fail(STATUS_FAILED,
-             "%s=lazy is not in this version: buffers that are filled only when they are looked at can "
-             "hang two copies of one file; use auto or compare",
-             name);
-    if (strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
-        fail(STATUS_FAILED, "%s does not know %s: use auto or compare", name, name_printable(value));
+    if (strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0 && strcmp(value, "lazy") != 0)
+        fail(STATUS_FAILED, "%s does not know %s: use auto, compare or lazy", name, name_printable(value));
     set("OFFLOAD_BUFFERS", value);
 }
 
@@ -248,7 +243,7 @@ static const struct option {
      "offloaded; never: offload nothing"},
     {"engines", 0, NEEDS_VALUE, take_engines, "OFFLOAD_ENGINES", "LIST",
      "use these engines only, in a comma-separated list: clone,\nkernel"},
-    {"buffers", 0, NEEDS_VALUE, take_buffers, "OFFLOAD_BUFFERS", "HOW", "how copies are proven: auto, compare"},
+    {"buffers", 0, NEEDS_VALUE, take_buffers, "OFFLOAD_BUFFERS", "HOW", "how copies are proven: auto, compare, lazy"},
     {"min-size", 0, NEEDS_VALUE, take_min_size, "OFFLOAD_MIN_SIZE", "BYTES",
      "leave files alone that are smaller than this"},
     {"include", 0, NEEDS_VALUE, take_include, "OFFLOAD_INCLUDE", "PATTERN",

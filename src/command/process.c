@@ -46,7 +46,7 @@ static void print_userfaultfd(void)
         fclose(file);
     lines_say("userfaultfd",
               "by system call: %s; for the process's own faults only: %s; by /dev/userfaultfd: %s; "
-              "vm.unprivileged_userfaultfd: %s. This version does not use it.",
+              "vm.unprivileged_userfaultfd: %s. OFFLOAD_BUFFERS=lazy needs the first or the third.",
               outcome(syscall(SYS_userfaultfd, O_CLOEXEC)),
               outcome(syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY)), by_device(), sysctl);
 }

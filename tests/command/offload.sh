@@ -504,6 +504,7 @@ verdict "--log with a relative name" sets OFFLOAD_REPORT "$PWD/r.json" --log r.j
 verdict "--log= with a full name" sets OFFLOAD_REPORT "$scratch/r.json" --log="$scratch/r.json"
 verdict "--policy" sets OFFLOAD_POLICY never --policy=auto --policy never
 verdict "--buffers" sets OFFLOAD_BUFFERS compare --buffers=compare
+verdict "--buffers=lazy" sets OFFLOAD_BUFFERS lazy --buffers=lazy
 verdict "--include and --exclude" joins_patterns
 verdict "patterns become absolute" makes_patterns_absolute
 verdict "patterns match what they name" patterns_match_what_is_named
@@ -537,7 +538,6 @@ done
 verdict "--output without anything to write" says 125 'nothing to write' -o "$scratch/file" true
 verdict "--policy with an unknown word" says 125 'sometimes' --policy=sometimes true
 verdict "--policy with nothing" says 125 'policy' --policy= true
-verdict "--buffers=lazy" says 125 'not in this version' --buffers=lazy true
 verdict "--buffers with an unknown word" says 125 'eager' --buffers eager true
 verdict "--exclude with nothing" says 125 'empty pattern' --exclude= true
 verdict "--min-size with nothing" says 125 'bytes' --min-size= true

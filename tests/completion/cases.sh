@@ -59,7 +59,7 @@ verdict "the policies" offers_only 'offload --policy=' auto always never
 verdict "a policy that has begun" offers_only 'offload --policy=al' always
 verdict "the engines" offers_only 'offload --engines=' clone kernel
 verdict "a further engine" offers_only 'offload --engines=clone,k' clone,kernel
-verdict "the buffers" offers_only 'offload --buffers=' auto compare
+verdict "the buffers" offers_only 'offload --buffers=' auto compare lazy
 verdict "the formats of the report" offers_only 'offload --report=' table json
 verdict "files behind -o" offers_only 'offload -o di' disk.img
 verdict "files behind --log=" offers_only 'offload --log=di' disk.img

@@ -64,33 +64,82 @@ static char *fresh(void)
 static char *at, *elsewhere, *heap;
 static int pipes[2];
 
-static void touches(void) { *(volatile char *)at; }
-static void writes(void) { at[PAGE] = 1; }
-static void kernel_reads(void) { char c; if (write(pipes[1], at, 1) != 1 || read(pipes[0], &c, 1) != 1) abort(); }
-static void kernel_writes(void) { if (write(pipes[1], "x", 1) != 1 || read(pipes[0], at, 1) != 1) abort(); }
-static void unmaps(void) { munmap(at, 4 * PAGE); }
-static void unmaps_part(void) { munmap(at + PAGE, PAGE); }
-static void maps_over(void) { mmap(at, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); }
+static void touches(void)
+{
+    *(volatile char *)at;
+}
+static void writes(void)
+{
+    at[PAGE] = 1;
+}
+static void kernel_reads(void)
+{
+    char c;
+    if (write(pipes[1], at, 1) != 1 || read(pipes[0], &c, 1) != 1)
+        abort();
+}
+static void kernel_writes(void)
+{
+    if (write(pipes[1], "x", 1) != 1 || read(pipes[0], at, 1) != 1)
+        abort();
+}
+static void unmaps(void)
+{
+    munmap(at, 4 * PAGE);
+}
+static void unmaps_part(void)
+{
+    munmap(at + PAGE, PAGE);
+}
+static void maps_over(void)
+{
+    mmap(at, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
 static void maps_file_over(void)
 {
     int fd = open("/proc/self/exe", O_RDONLY);
     mmap(at, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
     close(fd);
 }
-static void empties(void) { madvise(at + PAGE, PAGE, MADV_DONTNEED); }
-static void frees(void) { madvise(at, PAGE, MADV_FREE); }
-static void moves(void) { mremap(at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere); }
-static void leaves(void) { mremap(at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, elsewhere); }
-static void shrinks(void) { mremap(at, 4 * PAGE, PAGE, 0); }
-static void moved_upon(void) { mremap(elsewhere, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + PAGE); }
-static void shrinks_break(void) { sbrk(-(long)(2 * PAGE)); }
+static void empties(void)
+{
+    madvise(at + PAGE, PAGE, MADV_DONTNEED);
+}
+static void frees(void)
+{
+    madvise(at, PAGE, MADV_FREE);
+}
+static void moves(void)
+{
+    mremap(at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, elsewhere);
+}
+static void leaves(void)
+{
+    mremap(at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, elsewhere);
+}
+static void shrinks(void)
+{
+    mremap(at, 4 * PAGE, PAGE, 0);
+}
+static void moved_upon(void)
+{
+    mremap(elsewhere, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at + PAGE);
+}
+static void shrinks_break(void)
+{
+    sbrk(-(long)(2 * PAGE));
+}
 
-#define ACT(name) {#name, name}
+#define ACT(name)   \
+    {               \
+#name, name \
+    }
 static const struct act {
     const char *name;
     void (*does)(void);
-} acts[] = {ACT(touches), ACT(writes),  ACT(kernel_reads), ACT(kernel_writes), ACT(unmaps), ACT(unmaps_part), ACT(maps_over), ACT(maps_file_over),
-            ACT(empties), ACT(frees), ACT(moves), ACT(leaves), ACT(shrinks), ACT(moved_upon), ACT(shrinks_break)};
+} acts[] = {ACT(touches),     ACT(writes),    ACT(kernel_reads),   ACT(kernel_writes), ACT(unmaps),
+            ACT(unmaps_part), ACT(maps_over), ACT(maps_file_over), ACT(empties),       ACT(frees),
+            ACT(moves),       ACT(leaves),    ACT(shrinks),        ACT(moved_upon),    ACT(shrinks_break)};
 
 /* Does the act, and says whether it went unnoticed. */
 static int unnoticed(const struct act *act)
@@ -126,8 +175,8 @@ int main(void)
     pthread_t thread;
     int failed = 0;
     uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-    struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMOVE |
-                                                          UFFD_FEATURE_EVENT_REMAP};
+    struct uffdio_api api = {
+        .api = UFFD_API, .features = UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_REMAP};
     if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) < 0 || pipe(pipes) < 0) {
         puts("no userfaultfd");
         return 77;
@@ -138,7 +187,8 @@ int main(void)
         too_late = 0;
         for (int round = 0; round < ROUNDS; round++)
             missed += unnoticed(&acts[i]);
-        printf("%s %s: %d of %d unnoticed; %u by the books alone\n", missed ? "not ok" : "ok", acts[i].name, missed, ROUNDS, too_late);
+        printf("%s %s: %d of %d unnoticed; %u by the books alone\n", missed ? "not ok" : "ok", acts[i].name, missed,
+               ROUNDS, too_late);
         failed |= missed;
     }
     return failed ? 1 : 0;

@@ -191,7 +191,11 @@ Test(settings, words)
 {
     is_good("OFFLOAD_BUFFERS=compare");
     is_good("OFFLOAD_BUFFERS=auto");
-    is_bad("OFFLOAD_BUFFERS=lazy");
+    cr_expect_not(settings.lazy);
+    is_good("OFFLOAD_BUFFERS=lazy");
+    cr_expect(settings.lazy);
+    is_bad("OFFLOAD_BUFFERS=eager");
+    cr_expect_not(settings.lazy);
     is_good("OFFLOAD_PROGRESS=on");
     cr_expect(settings.progress);
     is_bad("OFFLOAD_PROGRESS=yes");
