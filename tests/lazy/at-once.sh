@@ -26,13 +26,32 @@ at_once() { # PROCESSES MODE
     done
 }
 
+# Each reads the source, by a bare system call, into pages that it is owed from the source: the kernel holds the source's
+# lock while the filler works, and others wait to clone it.
+reading_at_once() { # PROCESSES
+    local round i process processes
+    export OFFLOAD_BUFFERS=lazy
+    for round in 1 2 3 4; do
+        processes=()
+        for ((i = 0; i < $1; i++)); do
+            mkdir -p "folder.$i"
+            (cd "folder.$i" && run_preloaded "$build/tests/lazy/acts" source_read_into_raw) >/dev/null &
+            processes+=($!)
+        done
+        for process in "${processes[@]}"; do
+            wait "$process" || fail "round $round: one of $1 at once ended with $?"
+        done
+    done
+}
+
 reflink_filesystem() {
     make_source source
+    verdict "16 processes that read into what they are owed, on $fs" reading_at_once 16
     verdict "two processes, lazy, on $fs" at_once 2 lazy
     verdict "eight processes, lazy, on $fs" at_once 8 lazy
     verdict "32 processes, lazy, on $fs" at_once 32 lazy
     verdict "32 processes, auto, on $fs" at_once 32 auto
 }
 
-plan 8
-on_each "xfs btrfs" 4 reflink_filesystem
+plan 10
+on_each "xfs btrfs" 5 reflink_filesystem
