@@ -130,11 +130,20 @@ static void add_cause(struct json *line, enum reason why)
             *c = (char)(*c - 'A' + 'a');
 }
 
+/* Why no read was left out, or not any more; or REASON_NONE. */
+static enum reason why_not_lazy(const struct session *s)
+{
+    bool compared = s->pair.compares && s->tally.writes_elided && !s->tally.reads_elided;
+    return s->lazy.refused == REASON_NONE && compared ? REASON_LAZY_SMALL : s->lazy.refused;
+}
+
 /* How it was proven that the program wrote what it had read, where it was asked that the buffers be lazy. */
 static void add_buffers(struct json *line, const struct session *s)
 {
-    json_text(line, "buffers", s->tally.reads_elided ? "lazy" : s->pair.compares ? "compare" : NULL);
-    json_text(line, "buffers_reason", s->lazy.refused ? reason_words(s->lazy.refused) : NULL);
+    enum reason why = why_not_lazy(s);
+    bool proven = s->pair.compares && s->tally.writes_elided;
+    json_text(line, "buffers", s->tally.reads_elided ? "lazy" : proven ? "compare" : NULL);
+    json_text(line, "buffers_reason", why == REASON_NONE ? NULL : reason_words(why));
     json_number(line, "faults", s->lazy.faults);
 }
 
