@@ -327,9 +327,14 @@ static struct session *new_session(struct candidate *c)
 /* The program has come on with the copy. */
 static void leave_session(struct session *s)
 {
-    settle_if_asked(s);
     report_progress(s, false);
+    settle_if_asked(s);
     table_unlock(s);
+    /* Asked after we looked, while the lock was still ours: whoever has it now looks as well. */
+    if (__atomic_load_n(&s->asked, __ATOMIC_SEQ_CST) && table_lock_again(s)) {
+        settle_if_asked(s);
+        table_unlock(s);
+    }
 }
 
 /* A running session takes the write. */

@@ -262,7 +262,10 @@ static bool has_flag(int fd, long wanted)
 static void take_back(const struct session *s)
 {
     struct file_state now;
-    if (look(s, s->pair.destination, &now) && now.size > s->frontier)
+    bool answered = look(s, s->pair.destination, &now);
+    bool known =
+        !answered && s->engine->remote && guard_look(s->pair.destination, &now) && guard_same_file(&now, &s->left);
+    if (known || (answered && now.size > s->frontier))
         KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
 }
 
@@ -288,6 +291,9 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
     long began = monotonic_ns();
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
+    /* What took that time may be less than the window. */
+    if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
+        s->window = (size_t)copied;
     adapt_window(s, monotonic_ns() - began);
     enum reason why = copied > 0 ? REASON_NONE : s->engine->failure;
     if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
@@ -332,23 +338,24 @@ static enum reason may_step(const struct session *s, off_t end)
     return source_unchanged(s) ? REASON_NONE : REASON_SOURCE_CHANGED;
 }
 
+/* One call of the engine on the way to `goal` or, if it freezes the source, beyond. */
+static enum reason advance(struct session *s, off_t goal)
+{
+    off_t window = s->frontier + (off_t)s->window;
+    off_t end = whole_granules(s, s->engine->freezes_source || window < goal ? window : goal);
+    enum reason why = may_step(s, end);
+    /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
+    compare_forget(&s->scratch);
+    return why == REASON_NONE ? engine_step(s, end, false) : why;
+}
+
 /* Brings the frontier to `goal` or, if the engine freezes the source, beyond. */
 static enum reason reach(struct session *s, off_t goal)
 {
-    if (goal > source_end(s))
-        return REASON_SOURCE_ENDED;
-    while (s->frontier < goal) {
-        off_t window = s->frontier + (off_t)s->window;
-        off_t end = whole_granules(s, s->engine->freezes_source || window < goal ? window : goal);
-        enum reason why = may_step(s, end);
-        /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
-        compare_forget(&s->scratch);
-        if (why == REASON_NONE)
-            why = engine_step(s, end, false);
-        if (why != REASON_NONE)
-            return why;
-    }
-    return REASON_NONE;
+    enum reason why = goal > source_end(s) ? REASON_SOURCE_ENDED : REASON_NONE;
+    while (why == REASON_NONE && s->frontier < goal)
+        why = advance(s, goal);
+    return why;
 }
 
 /* The most that is held of the source, for an engine that does not freeze it. */
@@ -502,14 +509,13 @@ static bool signal_waits(const struct session *s)
     return pending & ~s->blocked;
 }
 
-/* As reach(), in single steps, until a signal waits. */
+/* As reach(), until a signal waits, or another thread that wants the session settled. */
 static enum reason reach_by_steps(struct session *s, off_t goal)
 {
-    enum reason why = REASON_NONE;
-    while (why == REASON_NONE && s->frontier < goal && !signal_waits(s)) {
-        off_t step = s->frontier + (off_t)s->window;
-        why = reach(s, step < goal ? step : goal);
-    }
+    enum reason why = goal > source_end(s) ? REASON_SOURCE_ENDED : REASON_NONE;
+    while (why == REASON_NONE && s->frontier < goal && !signal_waits(s) &&
+           !__atomic_load_n(&s->asked, __ATOMIC_SEQ_CST))
+        why = advance(s, goal);
     return why;
 }
 

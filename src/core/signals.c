@@ -33,11 +33,14 @@ static uint64_t bit_of(int number)
     return (uint64_t)1 << (number - 1);
 }
 
-/* Those whose default action is to stop the process, to let it go on, or nothing (signal(7)). */
-static uint64_t harmless(void)
+/*
+ * Those whose default action is to stop the process, to let it go on, or nothing (signal(7)); and those by which the
+ * kernel answers a write of our own, which report.c takes back.
+ */
+static uint64_t not_let_through(void)
 {
     return bit_of(SIGCHLD) | bit_of(SIGCONT) | bit_of(SIGURG) | bit_of(SIGWINCH) | bit_of(SIGSTOP) | bit_of(SIGTSTP) |
-           bit_of(SIGTTIN) | bit_of(SIGTTOU);
+           bit_of(SIGTTIN) | bit_of(SIGTTOU) | bit_of(SIGPIPE) | bit_of(SIGXFSZ);
 }
 
 static bool has_default_action(int number)
@@ -52,7 +55,7 @@ void signals_let_end(uint64_t blocked)
     if (!*underway_single)
         return;
     for (int number = 1; number <= SIGNALS; number++)
-        if (!((blocked | harmless()) & bit_of(number)) && has_default_action(number))
+        if (!((blocked | not_let_through()) & bit_of(number)) && has_default_action(number))
             let |= bit_of(number);
     KERNEL(SYS_rt_sigprocmask, SIG_UNBLOCK, &let, NULL, sizeof let);
 }

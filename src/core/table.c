@@ -90,6 +90,16 @@ void table_unlock(struct session *s)
     lock_give(&s->lock);
 }
 
+bool table_lock_again(struct session *s)
+{
+    if (!lock_try(&s->lock))
+        return false;
+    if (s->running)
+        return true;
+    table_unlock(s);
+    return false;
+}
+
 static size_t place_of(const struct session *s)
 {
     return (size_t)(s - table->sessions);

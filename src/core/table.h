@@ -41,6 +41,9 @@ struct session *table_find(int destination);
 /* A fresh session for this destination, locked; NULL if all are taken, or another thread claims one for it just now. */
 struct session *table_claim(int destination);
 
+/* Locks a session that was just unlocked, if nobody else has it and it runs. */
+bool table_lock_again(struct session *session);
+
 /* Unlocks a session. */
 void table_unlock(struct session *session);
 

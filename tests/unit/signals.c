@@ -65,6 +65,8 @@ Test(signals, what_has_a_handler_or_does_no_harm_waits)
     cr_expect(is_blocked(SIGWINCH));
     cr_expect(is_blocked(SIGTSTP));
     cr_expect(is_blocked(SIGCONT));
+    cr_expect(is_blocked(SIGPIPE), "a write of our own may raise it");
+    cr_expect(is_blocked(SIGXFSZ));
     signals_restore(blocked);
 }
 
