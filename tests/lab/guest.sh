@@ -401,6 +401,20 @@ remove_scsi() {
 
 # ---- copies with the library loaded -------------------------------------------------------------------
 
+# For what must happen within a time: the whole machine may stop for longer. Fails if COMMAND fails three times.
+in_one_of_three() { # COMMAND...
+    local attempt status=0
+    for attempt in 1 2 3; do
+        [ "$attempt" = 1 ] || echo "it is tried once more"
+        status=0
+        # Not in a condition, where bash would ignore the `set -e`.
+        (set -e; "$@") &
+        wait $! || status=$?
+        [ $status = 1 ] || break
+    done
+    [ $status = 0 ] || exit $status
+}
+
 # Says how many verdicts there are, and gives those of each server of the list by the test's function nfs_cases or
 # smb_cases.
 on_file_servers() { # LIST OF THEM, NFS VERDICTS, SMB VERDICTS
