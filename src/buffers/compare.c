@@ -78,7 +78,7 @@ static void hold(struct compare_scratch *scratch, int source, off_t from, size_t
 
 enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch)
 {
-    if (!readable(buffer, n ? n : 1))
+    if (!readable(buffer, n))
         return REASON_BUFFER_GONE;
     bool equal = held_from(scratch, from) >= n && memcmp(buffer, scratch->bytes + (from - scratch->from), n) == 0;
     return equal ? REASON_NONE : REASON_CHANGED_BYTES;
@@ -91,11 +91,12 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
     while (n) {
         if (!held_from(scratch, from))
             hold(scratch, source, from, ahead || n > COMPARE_SCRATCH ? COMPARE_SCRATCH : n);
-        size_t held = held_from(scratch, from);
-        size_t part = n < held ? n : held;
+        /* Where nothing is held the source has ended, and a byte is one too many. */
+        size_t held = held_from(scratch, from), part = held ? held : 1;
+        part = n < part ? n : part;
         enum reason why = compare_held(bytes, part, from, scratch);
-        if (why != REASON_NONE || !part)
-            return why != REASON_NONE ? why : REASON_CHANGED_BYTES;
+        if (why != REASON_NONE)
+            return why;
         bytes += part;
         from += (off_t)part;
         n -= part;

@@ -44,7 +44,7 @@ void compare_drop(struct compare_scratch *scratch);
  */
 enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch);
 
-/* The same with what the scratch holds alone; what it does not hold counts as other bytes. Reads no file. */
+/* The same, of n > 0 bytes, with what the scratch holds alone; what it lacks counts as other bytes. Reads no file. */
 enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch);
 
 /* Reads n bytes at `from` of the source, not more than there is room for, and holds them. False if there are fewer. */

@@ -16,10 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* linux/magic.h has them since lately. */
-#define SMB2_TYPE 0xfe534d42
-#define CIFS_TYPE 0xff534d42
-
 bool trial_is_nocow(int fd)
 {
     int flags = 0;
@@ -56,7 +52,7 @@ bool trial_is_remote(int fd)
 static bool keeps_name(int directory)
 {
     struct statfs fs;
-    return fstatfs(directory, &fs) == 0 && ((uint64_t)fs.f_type == SMB2_TYPE || (uint64_t)fs.f_type == CIFS_TYPE);
+    return fstatfs(directory, &fs) == 0 && fs_is_smb((uint64_t)fs.f_type);
 }
 
 /* ---- a name that stays for a while ---- */

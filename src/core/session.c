@@ -256,16 +256,23 @@ static bool has_flag(int fd, long wanted)
 }
 
 /*
+ * After a look that failed: a server that cannot be asked has not said that the destination is not as we left it. Then
+ * it is enough that the descriptor still means this file.
+ */
+static bool is_out_of_reach(const struct session *s)
+{
+    struct file_state known;
+    return s->engine->remote && guard_look(s->pair.destination, &known) && guard_same_file(&known, &s->left);
+}
+
+/*
  * What the engine put beyond the frontier before it failed is not ours to keep: XFS can leave part of a clone, an SMB
  * server a longer file. The caller has just seen the file as we left it.
  */
 static void take_back(const struct session *s)
 {
     struct file_state now;
-    bool answered = look(s, s->pair.destination, &now);
-    bool known =
-        !answered && s->engine->remote && guard_look(s->pair.destination, &now) && guard_same_file(&now, &s->left);
-    if (known || (answered && now.size > s->frontier))
+    if (look(s, s->pair.destination, &now) ? now.size > s->frontier : is_out_of_reach(s))
         KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
 }
 
@@ -311,31 +318,32 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
 }
 
 /*
- * Whether the destination is as we left it. If another machine has changed it, which this one has not known of until
- * now, what the program has written since the last step is written after that: as the pages of a plain copy would be.
+ * REASON_NONE if the destination is as we left it. If another machine has changed it, which this one has not known of
+ * until now, what the program has written since the last step is written after that: as the pages of a plain copy would
+ * be.
  */
-static bool destination_is_ours(const struct session *s)
+static enum reason look_at_destination(const struct session *s)
 {
     bool as_known_here = s->engine->remote && guard_unchanged(s->pair.destination, &s->left);
     struct file_state is;
     if (!look(s, s->pair.destination, &is))
-        return false;
+        return s->engine->remote ? s->engine->failure : REASON_DESTINATION_CHANGED;
     if (guard_same_state(&is, &s->left))
-        return true;
+        return REASON_NONE;
     if (as_known_here)
         write_what_is_held(s);
-    return false;
+    return REASON_DESTINATION_CHANGED;
 }
 
 /* What must hold before each step up to `end`. */
 static enum reason may_step(const struct session *s, off_t end)
 {
     enum reason why = limits_allow(s, end);
-    if (why != REASON_NONE)
-        return why;
-    if (!destination_is_ours(s))
-        return REASON_DESTINATION_CHANGED;
-    return source_unchanged(s) ? REASON_NONE : REASON_SOURCE_CHANGED;
+    if (why == REASON_NONE)
+        why = look_at_destination(s);
+    if (why == REASON_NONE && !source_unchanged(s))
+        why = REASON_SOURCE_CHANGED;
+    return why;
 }
 
 /* One call of the engine on the way to `goal` or, if it freezes the source, beyond. */
@@ -565,26 +573,15 @@ static void cut_back(struct session *s)
     }
 }
 
-/*
- * Whether the destination is as we left it; *why otherwise. A server that cannot be asked has not said that it is not:
- * then it is enough that the descriptor still means this file.
- */
-static bool may_cut_back(const struct session *s, enum reason *why)
-{
-    struct file_state is;
-    if (destination_is_ours(s))
-        return true;
-    bool answered = !s->engine->remote || look(s, s->pair.destination, &is);
-    *why = answered ? REASON_DESTINATION_CHANGED : s->engine->failure;
-    return !answered && guard_look(s->pair.destination, &is) && guard_same_file(&is, &s->left);
-}
-
 void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
         return;
-    if (may_cut_back(s, &why))
+    enum reason trouble = look_at_destination(s);
+    if (trouble == REASON_NONE || (trouble != REASON_DESTINATION_CHANGED && is_out_of_reach(s)))
         cut_back(s);
+    if (trouble != REASON_NONE)
+        why = trouble;
     __atomic_store_n(&s->asked, 0, __ATOMIC_SEQ_CST);
     PROBE_SETTLE(s->pair.destination, reason_name(why));
     s->tally.reason = why;

@@ -61,6 +61,11 @@ const struct quirk quirks[] = {
 
 const size_t quirks_count = sizeof quirks / sizeof *quirks;
 
+bool fs_is_smb(uint64_t fs_type)
+{
+    return fs_type == SMB2_TYPE || fs_type == CIFS_TYPE;
+}
+
 enum reason quirk_refuses(const char *engine, uint64_t fs_type, unsigned kernel)
 {
     for (size_t i = 0; i < quirks_count; i++)

@@ -6,6 +6,7 @@
 
 #include "../core/reasons.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ struct quirk {
 /* The table, for those who show it; the first line for an engine and a file system counts. */
 extern const struct quirk quirks[];
 extern const size_t quirks_count;
+
+/* Whether that type (statfs(2) f_type) is the kernel's SMB client's: smb3 and cifs have numbers of their own. */
+bool fs_is_smb(uint64_t fs_type);
 
 /*
  * May the engine of that name be used on a file system of that type (statfs(2) f_type) under that kernel

@@ -19,13 +19,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#define SMB2_TYPE 0xfe534d42
-#define CIFS_TYPE 0xff534d42
 
 /* Offsets of a clone: the block that servers' file systems have; one with a larger block refuses, and copies. */
 #define CLONE_BLOCK 4096
@@ -65,16 +61,11 @@ static void remember_unable(const struct file_pair *pair)
 
 /* ---- may it serve? ---- */
 
-static bool is_smb(uint64_t fs_type)
-{
-    return fs_type == SMB2_TYPE || fs_type == CIFS_TYPE;
-}
-
 /* Whether one client in the kernel serves both file systems, so that it can have one's server copy to the other. */
 static bool one_client(const struct file_pair *pair)
 {
     bool nfs = pair->source_fs == NFS_SUPER_MAGIC && pair->destination_fs == NFS_SUPER_MAGIC;
-    return nfs || (is_smb(pair->source_fs) && is_smb(pair->destination_fs));
+    return nfs || (fs_is_smb(pair->source_fs) && fs_is_smb(pair->destination_fs));
 }
 
 static bool opened_direct(int fd)
@@ -95,7 +86,7 @@ static bool is_strict(int fd)
  */
 static bool cache_can_be_trusted(const struct file_pair *pair)
 {
-    return !is_smb(pair->destination_fs) ||
+    return !fs_is_smb(pair->destination_fs) ||
            (is_strict(pair->source) && is_strict(pair->destination) && !opened_direct(pair->destination));
 }
 
@@ -117,7 +108,7 @@ static bool has_mode_that_writes_clear(int fd)
 
 static enum reason refuses(const struct file_pair *pair)
 {
-    if (pair->destination_fs != NFS_SUPER_MAGIC && !is_smb(pair->destination_fs))
+    if (pair->destination_fs != NFS_SUPER_MAGIC && !fs_is_smb(pair->destination_fs))
         return REASON_NO_SERVER;
     if (!one_client(pair))
         return REASON_OTHER_FS;
@@ -130,7 +121,7 @@ static enum reason refuses(const struct file_pair *pair)
      * A lease makes the client believe its cache, and Samba tells the times that it knew when the file was opened,
      * whatever the server's own programs have done to it since (docs/decisions/015).
      */
-    if (pair->compares && is_smb(pair->source_fs))
+    if (pair->compares && fs_is_smb(pair->source_fs))
         return REASON_LEASED;
     /* What is not cached here is pulled once more to be compared: no less than a plain copy would push. */
     if (pair->compares && opened_direct(pair->source))
@@ -147,22 +138,16 @@ static void undo_growth(const struct file_pair *pair, off_t size)
 {
     struct stat st;
     int destination = pair->destination;
-    if (is_smb(pair->destination_fs) && KERNEL(SYS_fstat, destination, &st) == 0 && st.st_size > size)
+    if (fs_is_smb(pair->destination_fs) && KERNEL(SYS_fstat, destination, &st) == 0 && st.st_size > size)
         KERNEL(SYS_ftruncate, destination, size);
 }
 
 /* Whether the server shares the extents. If it does not once, the pair's further steps are copies. */
 static bool clone_range(struct file_pair *pair, off_t from, off_t to, size_t n)
 {
-    struct file_clone_range range = {
-        .src_fd = pair->source,
-        .src_offset = (uint64_t)from,
-        .src_length = n,
-        .dest_offset = (uint64_t)to,
-    };
     if (pair->no_clone || (from | to) % CLONE_BLOCK)
         return false;
-    if (KERNEL(SYS_ioctl, pair->destination, FICLONERANGE, &range) == 0)
+    if (engine_clone.copy(pair, from, to, n) >= 0)
         return true;
     pair->no_clone = true;
     undo_growth(pair, to);

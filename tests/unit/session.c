@@ -549,10 +549,13 @@ Test(session, a_store_between_comparing_and_cloning_is_seen)
 
 /* A server is only a local file system here that is asked as one. `in_the_call`: what another does meanwhile. */
 static void (*in_the_call)(void);
+static size_t most_in_a_call = SIZE_MAX;
 
 static int64_t copy_by_server(struct file_pair *pair, off_t from, off_t to, size_t n)
 {
-    int64_t copied = engine_clone.copy(pair, from, to, n);
+    if (n > most_in_a_call)
+        n = most_in_a_call;
+    int64_t copied = engine_clone.copy(pair, from, to, n) < 0 ? -1 : (int64_t)n;
     if (in_the_call)
         in_the_call();
     return copied;
@@ -635,6 +638,37 @@ Test(session, on_a_server_a_source_that_is_changed_during_the_copy)
     cr_expect_not(copy_on(BLOCK));
     expect_settled(REASON_SOURCE_CHANGED);
     cr_expect_eq(file_size(c.destination), 0);
+}
+
+/* The server's word, where this machine's pages are older than what it copied. */
+static void change_time(void)
+{
+    file_tick();
+    cr_assert_eq(futimens(c.source, NULL), 0);
+}
+
+Test(session, on_a_server_a_source_that_has_another_time_after_the_copy)
+{
+    begin_on_server(SIZE);
+    in_the_call = change_time;
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_SOURCE_CHANGED);
+    cr_expect_eq(file_size(c.destination), 0);
+}
+
+static void ask_to_settle(void)
+{
+    s.asked = 1;
+}
+
+Test(session, on_a_server_each_call_is_looked_up_from)
+{
+    begin_on_server(LARGE);
+    most_in_a_call = SIZE;
+    s.window = LARGE;
+    in_the_call = ask_to_settle;
+    cr_expect_eq(session_copy(&s, 0, LARGE), SIZE, "another thread has asked for the session meanwhile");
+    cr_expect_leq(s.window, 16 * SIZE, "what a call has done is what the next is measured by");
 }
 
 Test(session, on_a_server_the_kernel_copies_what_the_source_holds_now)

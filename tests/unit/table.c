@@ -63,6 +63,36 @@ Test(table, one_destination_is_claimed_once)
     table_leave(blocked);
 }
 
+Test(table, a_session_that_may_wait_for_a_server_is_asked_and_not_waited_for)
+{
+    uint64_t blocked;
+    enter(&blocked);
+    struct session *s = claimed(7);
+    s->engine = &engine_server;
+    /* Still locked, as by another thread. */
+    table_each(visit, NULL);
+    cr_expect_eq(visited, 0);
+    cr_expect(s->asked);
+    table_unlock(s);
+    table_each(visit, NULL);
+    cr_expect_eq(visited, 1);
+    table_leave(blocked);
+}
+
+Test(table, a_session_is_locked_again_while_it_runs_and_nobody_has_it)
+{
+    uint64_t blocked;
+    enter(&blocked);
+    struct session *s = claimed(7);
+    cr_expect_not(table_lock_again(s), "it is locked");
+    table_unlock(s);
+    cr_expect_not(table_lock_again(s), "it does not run");
+    s->running = 1;
+    cr_expect(table_lock_again(s));
+    table_unlock(s);
+    table_leave(blocked);
+}
+
 static struct session *running(int destination, ino_t from, ino_t to)
 {
     struct session *s = claimed(destination);
