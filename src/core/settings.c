@@ -65,7 +65,7 @@ static void read_engines(const char *value)
         size_t n = strcspn(name, ",");
         unsigned bit = engine_bit(name, n);
         if (!bit) {
-            complain("OFFLOAD_ENGINES", value, "no list of engines (clone, kernel) with commas; all are used");
+            complain("OFFLOAD_ENGINES", value, "no list of engines with commas; all are used");
             return;
         }
         engines |= bit;
@@ -105,10 +105,12 @@ static void read_policy(const char *value)
         complain("OFFLOAD_POLICY", value, "none of auto, always, never; taken as auto");
 }
 
-/* There is one way of proof in this version; the variable is there for those to come. */
+/* There is one way of proof in this version (docs/decisions/014); the variable is there for those to come. */
 static void read_buffers(const char *value)
 {
-    if (*value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
+    if (strcmp(value, "lazy") == 0)
+        complain("OFFLOAD_BUFFERS", value, "not available in this version; buffers are compared");
+    else if (*value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
         complain("OFFLOAD_BUFFERS", value, "neither auto nor compare; buffers are compared");
 }
 

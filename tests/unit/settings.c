@@ -191,7 +191,9 @@ Test(settings, words)
 {
     is_good("OFFLOAD_BUFFERS=compare");
     is_good("OFFLOAD_BUFFERS=auto");
+    is_bad("OFFLOAD_BUFFERS=eager");
     is_bad("OFFLOAD_BUFFERS=lazy");
+    cr_expect(strstr(complaint, "not available in this version; buffers are compared"), "%s", complaint);
     is_good("OFFLOAD_PROGRESS=on");
     cr_expect(settings.progress);
     is_bad("OFFLOAD_PROGRESS=yes");
