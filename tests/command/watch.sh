@@ -492,6 +492,19 @@ flood() {
     nothing_left
 }
 
+# A run of any length: what is told at the end does not wait in memory.
+long_list() {
+    # shellcheck disable=SC2016
+    python3 -c '
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$offload" --report=json -o "$scratch/json" \
+        bash -c 'n=0; while [ $n -lt 20000 ]; do copy /a /b$n 1 0 "\"clone\"" none; n=$((n + 1)); done' >"$scratch/peak"
+    [ "$(jq '.copies | length' "$scratch/json")" -eq 20000 ] || fail "the list has $(jq '.copies | length' "$scratch/json")"
+    [ "$(cat "$scratch/peak")" -lt 16384 ] || fail "20000 copies took $(cat "$scratch/peak") KiB"
+    nothing_left
+}
+
 # ---- the file ------------------------------------------------------------------------------------
 
 private() {
@@ -598,7 +611,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 51
+plan 52
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -640,6 +653,7 @@ verdict "a share that is nearly one" share_is_not_rounded_up
 verdict "the most frequent reason first" most_frequent_first
 verdict "records of another version" other_version
 verdict "thousands of records at once" flood
+verdict "a list of thousands of copies" long_list
 verdict "the file of records is private" private
 verdict "no room for a file of records" no_room
 verdict "few descriptors" few_descriptors
