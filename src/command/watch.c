@@ -7,6 +7,7 @@
 #include "extents.h"
 #include "names.h"
 #include "output.h"
+#include "program.h"
 #include "progress.h"
 #include "run.h"
 #include "summary.h"
@@ -371,7 +372,7 @@ void watch_run(const struct watch *watch, const char *path, char **argv)
     run_drop_signals();
     close_lines(&w);
     if (ended.error)
-        exit(run_complain(path, argv[0], ended.error));
+        exit(program_complain(path, argv[0], ended.error));
     print_summary(&w);
     print_failures(&w);
     end(&w, ended.status);
