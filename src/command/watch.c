@@ -40,14 +40,20 @@ struct watching {
 
 /* ---- a copy ---- */
 
+/* A name that the library could not get is "?", which no name is without quotes. */
+static char *name_told(const char *name)
+{
+    return *name ? name_printable(name) : strdup("?");
+}
+
 static char *names_of(const struct record *r)
 {
-    char *source = name_printable(r->source);
-    char *destination = name_printable(r->destination);
+    char *source = name_told(r->source);
+    char *destination = name_told(r->destination);
     char *reason = text_printable(r->reason);
     char *text = NULL;
-    if (asprintf(&text, "%s -> %s%s%s%s", source, destination, record_is_whole(r) ? "" : " (",
-                 record_is_whole(r) ? "" : reason, record_is_whole(r) ? "" : ")") < 0)
+    if (asprintf(&text, "%s -> %s%s%s%s", source ? source : "", destination ? destination : "",
+                 record_is_whole(r) ? "" : " (", record_is_whole(r) ? "" : reason, record_is_whole(r) ? "" : ")") < 0)
         text = NULL;
     free(source);
     free(destination);

@@ -464,6 +464,16 @@ hostile() {
     expect others "$scratch/text"
 }
 
+# As beyond 4094 bytes, or without /proc.
+unknown_names() {
+    # shellcheck disable=SC2016
+    "$offload" -v --report=json -o "$scratch/json" bash -c 'copy "" "" 10 0 "\"clone\"" none; copy /a "?" 10 0 "\"clone\"" none' \
+        2>"$scratch/err"
+    [ "$(cat "$scratch/err")" = $'offload: 10 bytes by clone: ? -> ?\noffload: 10 bytes by clone: /a -> \'?\'' ] ||
+        fail "it said $(cat "$scratch/err")"
+    [ "$(jq -c '[.copies[].source]' "$scratch/json")" = '["","/a"]' ] || fail "$(cat "$scratch/json")"
+}
+
 most_frequent_first() {
     # shellcheck disable=SC2016
     "$offload" --report=json -o "$scratch/json" bash -c '
@@ -611,7 +621,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 52
+plan 53
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -650,6 +660,7 @@ verdict "lines that are no records, in the table" damaged_in_table
 verdict "a file of records that the program cuts" cut_by_the_program
 verdict "records made to harm" hostile
 verdict "a share that is nearly one" share_is_not_rounded_up
+verdict "names that are not known" unknown_names
 verdict "the most frequent reason first" most_frequent_first
 verdict "records of another version" other_version
 verdict "thousands of records at once" flood
