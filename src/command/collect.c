@@ -103,6 +103,17 @@ bool collect_open(struct collect *collect, collect_use *use, void *what)
     return false;
 }
 
+int collect_make_another(const struct collect *collect)
+{
+    char path[sizeof collect->path];
+    stpcpy(path, collect->path);
+    memset(path + strlen(path) - strlen("XXXXXX"), 'X', strlen("XXXXXX"));
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return above_standard(fd);
+}
+
 /* ---- lines ---- */
 
 /*

@@ -40,6 +40,9 @@ struct collect {
  */
 bool collect_open(struct collect *collect, collect_use *use, void *what);
 
+/* A file without a name in the directory of the private file, for what the caller keeps; -1 with errno. */
+int collect_make_another(const struct collect *collect);
+
 /* Reads what has been added since, and calls `use` for each record. */
 void collect_read(struct collect *collect);
 

@@ -464,6 +464,16 @@ hostile() {
     expect others "$scratch/text"
 }
 
+# As beyond 4094 bytes, or without /proc.
+unknown_names() {
+    # shellcheck disable=SC2016
+    "$offload" -v --report=json -o "$scratch/json" bash -c 'copy "" "" 10 0 "\"clone\"" none; copy /a "?" 10 0 "\"clone\"" none' \
+        2>"$scratch/err"
+    [ "$(cat "$scratch/err")" = $'offload: 10 bytes by clone: ? -> ?\noffload: 10 bytes by clone: /a -> \'?\'' ] ||
+        fail "it said $(cat "$scratch/err")"
+    [ "$(jq -c '[.copies[].source]' "$scratch/json")" = '["","/a"]' ] || fail "$(cat "$scratch/json")"
+}
+
 most_frequent_first() {
     # shellcheck disable=SC2016
     "$offload" --report=json -o "$scratch/json" bash -c '
@@ -489,6 +499,19 @@ flood() {
         wait'
     [ "$(jq -c '[.totals.files, .unusable, ([.copies[].destination] | unique | length)]' "$scratch/json")" = '[12000,0,12000]' ] ||
         fail "$(jq -c '[.totals, .unusable]' "$scratch/json")"
+    nothing_left
+}
+
+# A run of any length: what is told at the end does not wait in memory.
+long_list() {
+    # shellcheck disable=SC2016
+    python3 -c '
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$offload" --report=json -o "$scratch/json" \
+        bash -c 'n=0; while [ $n -lt 20000 ]; do copy /a /b$n 1 0 "\"clone\"" none; n=$((n + 1)); done' >"$scratch/peak"
+    [ "$(jq '.copies | length' "$scratch/json")" -eq 20000 ] || fail "the list has $(jq '.copies | length' "$scratch/json")"
+    [ "$(cat "$scratch/peak")" -lt 16384 ] || fail "20000 copies took $(cat "$scratch/peak") KiB"
     nothing_left
 }
 
@@ -598,7 +621,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 51
+plan 53
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -637,9 +660,11 @@ verdict "lines that are no records, in the table" damaged_in_table
 verdict "a file of records that the program cuts" cut_by_the_program
 verdict "records made to harm" hostile
 verdict "a share that is nearly one" share_is_not_rounded_up
+verdict "names that are not known" unknown_names
 verdict "the most frequent reason first" most_frequent_first
 verdict "records of another version" other_version
 verdict "thousands of records at once" flood
+verdict "a list of thousands of copies" long_list
 verdict "the file of records is private" private
 verdict "no room for a file of records" no_room
 verdict "few descriptors" few_descriptors
