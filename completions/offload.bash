@@ -69,7 +69,7 @@ _offload()
             return
             ;;
         --buffers)
-            COMPREPLY=($(compgen -W 'auto compare' -- "$cur"))
+            COMPREPLY=($(compgen -W 'auto compare lazy' -- "$cur"))
             return
             ;;
         -o | --output | --log | --include | --exclude)

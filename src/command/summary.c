@@ -75,6 +75,7 @@ static json_t *copy_object(const struct record *r)
     json_object_set_new(copy, "offloaded", number(r->offloaded));
     json_object_set_new(copy, "written", number(r->written));
     json_object_set_new(copy, "engine", r->engine ? json_string(r->engine) : json_null());
+    json_object_set_new(copy, "buffers", r->buffers ? json_string(r->buffers) : json_null());
     json_object_set_new(copy, "reads_elided", number(r->reads_elided));
     json_object_set_new(copy, "writes_elided", number(r->writes_elided));
     json_object_set_new(copy, "cause", json_string(r->cause));
