@@ -136,6 +136,14 @@ static void take_buffers(struct options *options, const char *name, const char *
     set("OFFLOAD_BUFFERS", value);
 }
 
+static void take_smb_alone(struct options *options, const char *name, const char *value)
+{
+    (void)options;
+    (void)name;
+    (void)value;
+    set("OFFLOAD_SMB_ALONE", "on");
+}
+
 static void take_min_size(struct options *options, const char *name, const char *value)
 {
     (void)options;
@@ -260,6 +268,8 @@ static const struct option {
      "use these engines only, in a comma-separated list:\n"},
     {"buffers", 0, NEEDS_VALUE, take_buffers, "OFFLOAD_BUFFERS", "HOW",
      "how buffers are proven: auto, compare, which are the same; lazy\nis not available in this version"},
+    {"smb-alone", 0, NO_VALUE, take_smb_alone, "OFFLOAD_SMB_ALONE", NULL,
+     "you know that nobody else changes what COMMAND copies on\nSMB shares: copy there by the server too"},
     {"min-size", 0, NEEDS_VALUE, take_min_size, "OFFLOAD_MIN_SIZE", "BYTES",
      "leave files alone that are smaller than this"},
     {"include", 0, NEEDS_VALUE, take_include, "OFFLOAD_INCLUDE", "PATTERN",

@@ -114,11 +114,23 @@ static void read_buffers(const char *value)
         complain("OFFLOAD_BUFFERS", value, "neither auto nor compare; buffers are compared");
 }
 
+/* The setting of that name, which is off unless it is switched on. */
+static bool switched_on(const char *name, const char *value)
+{
+    bool on = strcmp(value, "on") == 0;
+    if (!on && strcmp(value, "off") != 0 && *value)
+        complain(name, value, "neither \"on\" nor \"off\"; taken as \"off\"");
+    return on;
+}
+
+static void read_smb_alone(const char *value)
+{
+    settings.smb_alone = switched_on("OFFLOAD_SMB_ALONE", value);
+}
+
 static void read_progress(const char *value)
 {
-    settings.progress = strcmp(value, "on") == 0;
-    if (!settings.progress && strcmp(value, "off") != 0 && *value)
-        complain("OFFLOAD_PROGRESS", value, "neither \"on\" nor \"off\"; taken as \"off\"");
+    settings.progress = switched_on("OFFLOAD_PROGRESS", value);
 }
 
 static const char *text(const char *value)
@@ -172,6 +184,7 @@ static const struct {
     {"OFFLOAD_POLICY", read_policy},
     {"OFFLOAD_ENGINES", read_engines},
     {"OFFLOAD_BUFFERS", read_buffers},
+    {"OFFLOAD_SMB_ALONE", read_smb_alone},
     {"OFFLOAD_MIN_SIZE", read_min_size},
     {"OFFLOAD_INCLUDE", read_include},
     {"OFFLOAD_EXCLUDE", read_exclude},

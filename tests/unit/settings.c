@@ -198,6 +198,11 @@ Test(settings, words)
     cr_expect(settings.progress);
     is_bad("OFFLOAD_PROGRESS=yes");
     cr_expect_not(settings.progress);
+    cr_expect_not(settings.smb_alone);
+    is_good("OFFLOAD_SMB_ALONE=on");
+    cr_expect(settings.smb_alone);
+    is_bad("OFFLOAD_SMB_ALONE=1");
+    cr_expect_not(settings.smb_alone);
 }
 
 Test(settings, patterns_outlast_the_environment)
