@@ -215,7 +215,9 @@ void collect_read(struct collect *collect)
         split(collect, bytes, (size_t)n);
     }
     give_back(collect, before);
-    collect->short_of_room |= !keep_room(collect->file, end);
+    /* Only where something has come: this is a change of the file too, of which we are told. */
+    if (collect->offset > before)
+        collect->short_of_room |= !keep_room(collect->file, end);
 }
 
 /* ---- the end ---- */
