@@ -13,7 +13,7 @@
 
 /* No record is longer: three names of PATH_MAX, each byte as \u00xx and in hexadecimal, and the rest. */
 #define LINE_MAX_BYTES ((size_t)256 << 10)
-/* Room that a new file must find: it would be of no use to find out later that there is none. */
+/* Room that a new file must find, and that is kept ahead of those who write: what finds none is lost without a word. */
 #define ROOM (64 << 10)
 /* So much is read before its room is given back. */
 #define GIVE_BACK (1 << 20)
@@ -29,6 +29,12 @@ int above_standard(int fd)
     return high;
 }
 
+/* Sets room aside from there on. False if there is none; a file system that cannot set any aside has it. */
+static bool keep_room(int fd, off_t from)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, from, ROOM) == 0 || (errno != ENOSPC && errno != EDQUOT);
+}
+
 static bool make_in(struct collect *c, const char *directory)
 {
     if (!directory || *directory != '/')
@@ -40,10 +46,11 @@ static bool make_in(struct collect *c, const char *directory)
     }
     /* Mode 0600, by mkstemp(3) itself. */
     int fd = mkostemp(c->path, O_CLOEXEC | O_APPEND);
-    if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, ROOM) < 0 && errno == ENOSPC) {
+    if (fd >= 0 && !keep_room(fd, 0)) {
+        int error = errno;
         unlink(c->path);
         close(fd);
-        errno = ENOSPC;
+        errno = error;
         return false;
     }
     c->file = above_standard(fd);
@@ -208,6 +215,9 @@ void collect_read(struct collect *collect)
         split(collect, bytes, (size_t)n);
     }
     give_back(collect, before);
+    /* Only where something has come: this is a change of the file too, of which we are told. */
+    if (collect->offset > before)
+        collect->short_of_room |= !keep_room(collect->file, end);
 }
 
 /* ---- the end ---- */

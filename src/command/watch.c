@@ -288,6 +288,12 @@ static void print_failures(const struct watching *w)
     if (w->failures)
         say("%llu of %llu copies were not wholly offloaded, as --policy=always asks; see offload --report",
             (unsigned long long)w->failures, (unsigned long long)w->summary.copies);
+    if (w->collect.short_of_room)
+        say("records of copies may be missing: there was no room for them in %s; set TMPDIR to a directory with room",
+            w->collect.path);
+    if (w->watch->always && w->collect.unusable)
+        say("--policy=always cannot be kept: %llu %s of the records could not be read",
+            (unsigned long long)w->collect.unusable, w->collect.unusable == 1 ? "line" : "lines");
     if (w->watch->always && w->watch->nothing)
         say("--policy=always cannot be kept: %s; what the program copied is not known", w->watch->nothing);
     else if (!w->summary.copies && w->watch->nothing && w->watch->options->report == NO_REPORT)
@@ -307,6 +313,12 @@ static bool output_is_whole(struct watching *w)
     return !w->failed_to_write;
 }
 
+/* Whether every record that was written has been read. */
+static bool all_known(const struct watching *w)
+{
+    return w->collecting && !w->collect.unusable && !w->collect.short_of_room;
+}
+
 _Noreturn static void end(struct watching *w, int status)
 {
     bool whole = output_is_whole(w);
@@ -314,7 +326,7 @@ _Noreturn static void end(struct watching *w, int status)
         free(w->failed[i]);
     summary_free(&w->summary);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        if (w->watch->always && (w->failures || w->watch->nothing || !w->collecting))
+        if (w->watch->always && (w->failures || w->watch->nothing || !all_known(w)))
             exit(STATUS_NOT_OFFLOADED);
         if (!whole || w->summary.list_is_cut)
             exit(STATUS_FAILED);

@@ -324,6 +324,9 @@ END
 no_busy_loop() {
     start "$offload" -v
     until_true grep -q '^State:.S' "/proc/$wrapper/status"
+    # What it does after it has read must not be a change of which it is told.
+    echo something >>"$(echo "$TMPDIR"/offload.*)"
+    sleep 0.3
     before=$(awk '{print $14 + $15}' "/proc/$wrapper/stat")
     sleep 1
     after=$(awk '{print $14 + $15}' "/proc/$wrapper/stat")

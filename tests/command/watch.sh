@@ -541,6 +541,34 @@ no_room() {
     expect 'there will be no summary' "$scratch/err"
 }
 
+# The room goes while the command runs: what was not written cannot be told, but that something may be missing can.
+room_goes() {
+    local policy
+    mkdir -p "$scratch/small"
+    mount -t tmpfs -o size=1m tmpfs "$scratch/small"
+    for policy in auto always; do
+        status=0
+        # shellcheck disable=SC2016
+        TMPDIR=$scratch/small "$offload" --report --policy=$policy bash -c '
+            head -c 2M /dev/zero >"$TMPDIR/filler" 2>/dev/null
+            for i in {1..1000}; do copy /a /b$i 1 0 "\"clone\"" none; done 2>/dev/null
+            exit 0' 2>"$scratch/err" || status=$?
+        rm "$scratch/small/filler"
+        expect 'records of copies may be missing: there was no room' "$scratch/err"
+        [ $policy-$status = auto-0 ] || [ $policy-$status = always-124 ] || fail "$policy ended with $status"
+    done
+    umount "$scratch/small"
+}
+
+always_damaged() {
+    status=0
+    # shellcheck disable=SC2016
+    "$offload" --policy=always bash -c 'copy /a /b 1 0 "\"clone\"" none; echo nonsense >>"$OFFLOAD_COLLECT"' 2>"$scratch/err" ||
+        status=$?
+    [ $status -eq 124 ] || fail "it ended with $status"
+    expect 'cannot be kept: 1 line of the records' "$scratch/err"
+}
+
 next_place() {
     # shellcheck disable=SC2016
     XDG_RUNTIME_DIR=/proc/no/such TMPDIR=relative "$offload" -v sh -c 'case $OFFLOAD_COLLECT in /tmp/*) ;; *) exit 9 ;; esac'
@@ -621,7 +649,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 53
+plan 55
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -667,6 +695,8 @@ verdict "thousands of records at once" flood
 verdict "a list of thousands of copies" long_list
 verdict "the file of records is private" private
 verdict "no room for a file of records" no_room
+verdict "the room for the file of records goes" room_goes
+verdict "--policy=always, lines that are no records" always_damaged
 verdict "few descriptors" few_descriptors
 verdict "the next place for a file of records" next_place
 verdict "--output is replaced" output_is_replaced
