@@ -1,0 +1,26 @@
+/* Whether a file is one whose bytes a disk may copy behind its file system's back. */
+#ifndef LIBOFFLOAD_SUITS_H
+#define LIBOFFLOAD_SUITS_H
+
+#include "../../core/reasons.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Whether files of this type of file system (statfs(2) f_type) keep their blocks in place until they are asked to move. */
+bool suits_fs(uint64_t fs);
+
+/* Whether the process may have the disks asked at all: CAP_SYS_RAWIO, CAP_SYS_ADMIN, CAP_LEASE, CAP_FOWNER. */
+bool suits_process(void);
+
+/* Whether the process has one thread, by the kernel's word. */
+bool suits_alone(void);
+
+/*
+ * REASON_NONE if the file's blocks hold its bytes as they are, and it takes a write that leaves no trace but in its
+ * bytes and times. Needs Linux 6.1.
+ */
+enum reason suits_source(int fd);
+enum reason suits_destination(int fd);
+
+#endif
