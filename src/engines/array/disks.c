@@ -16,4 +16,4 @@ const struct disk_engine *disks_engine(dev_t source, dev_t destination)
 }
 
 /* Not there yet. */
-const struct disk_engine disk_scsi __attribute__((weak)) = {0}, disk_nvme __attribute__((weak)) = {0};
+const struct disk_engine disk_nvme __attribute__((weak)) = {0};
