@@ -32,11 +32,13 @@ bool suits_process(void)
     return KERNEL(SYS_capget, &head, data) == 0 && (data[0].effective & needed) == needed;
 }
 
+const char *suits_threads = "/proc/self/task";
+
 /* A folder has a link for itself, one from its parent, and one from each folder in it. */
 bool suits_alone(void)
 {
     struct stat st;
-    return KERNEL(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &st, 0) == 0 && st.st_nlink == 3;
+    return KERNEL(SYS_newfstatat, AT_FDCWD, suits_threads, &st, 0) == 0 && st.st_nlink == 3;
 }
 
 /*

@@ -16,6 +16,9 @@ bool suits_process(void);
 /* Whether the process has one thread, by the kernel's word. */
 bool suits_alone(void);
 
+/* Where the kernel has a folder for each thread; another place in tests, whose runner has threads. */
+extern const char *suits_threads;
+
 /*
  * REASON_NONE if the file's blocks hold its bytes as they are, and it takes a write that leaves no trace but in its
  * bytes and times. Needs Linux 6.1.
