@@ -15,9 +15,9 @@
 #include "array/lease.h"
 #include "array/step.h"
 #include "array/suits.h"
+#include "quirks.h"
 
 #include <errno.h>
-#include <linux/version.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
@@ -80,9 +80,11 @@ static unsigned granule(const struct file_pair *pair)
 /* What can be told of the files without a look at their disks. */
 static enum reason files_refuse(const struct file_pair *pair)
 {
-    if (!suits_fs(pair->source_fs) || !suits_fs(pair->destination_fs))
+    enum reason source = quirk_refuses("array", pair->source_fs, pair->kernel);
+    enum reason destination = quirk_refuses("array", pair->destination_fs, pair->kernel);
+    if (source == REASON_FS_UNKNOWN || destination == REASON_FS_UNKNOWN)
         return REASON_NO_ARRAY_FS;
-    if (pair->kernel < KERNEL_VERSION(6, 1, 0))
+    if (source != REASON_NONE || destination != REASON_NONE)
         return REASON_KERNEL_TOO_OLD;
     if (!suits_process())
         return REASON_DISK_FORBIDDEN;

@@ -5,24 +5,15 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
 
 /* Since Linux 6.1. */
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x2000U
 #endif
-
-bool suits_fs(uint64_t fs)
-{
-    return fs == EXT4_SUPER_MAGIC || fs == XFS_SUPER_MAGIC;
-}
 
 bool suits_process(void)
 {

@@ -5,10 +5,6 @@
 #include "../../core/reasons.h"
 
 #include <stdbool.h>
-#include <stdint.h>
-
-/* Whether files of this type of file system (statfs(2) f_type) keep their blocks in place until they are asked to move. */
-bool suits_fs(uint64_t fs);
 
 /* Whether the process may have the disks asked at all: CAP_SYS_RAWIO, CAP_SYS_ADMIN, CAP_LEASE, CAP_FOWNER. */
 bool suits_process(void);
