@@ -16,6 +16,13 @@
 
 #define PAGE ((uintptr_t)4096)
 
+/* No program's memory reaches so far (47 bits on x86-64, 48 on arm64, where more are asked for by a hint of mmap(2)). */
+#if defined(__x86_64__)
+#define MEMORY_END (((uintptr_t)1 << 47) - PAGE)
+#else
+#define MEMORY_END ((uintptr_t)1 << 48)
+#endif
+
 /* Behind the scratch memory: where what it holds is read once more. Takes no memory where that is never done. */
 #define AGAIN ((size_t)64 << 10)
 
@@ -24,8 +31,10 @@
  * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where
  * this is EINVAL, each page is read by process_vm_readv(2), which fails likewise.
  */
-static bool readable(const char *bytes, size_t n)
+bool compare_readable(const void *bytes, size_t n)
 {
+    if ((uintptr_t)bytes >= MEMORY_END || n > MEMORY_END - (uintptr_t)bytes)
+        return false;
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
     long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
@@ -39,6 +48,22 @@ static bool readable(const char *bytes, size_t n)
             return false;
     }
     return true;
+}
+
+/* Bytes: on the stack of a signal handler, which may have two kilobytes. */
+#define LOOK ((size_t)256)
+
+static bool is_there(const char *bytes, size_t n, int source, off_t from)
+{
+    char there[LOOK];
+    return KERNEL(SYS_pread64, source, there, n, from) == (long)n && memcmp(bytes, there, n) == 0;
+}
+
+bool compare_begins(const void *buffer, size_t n, int source, off_t from)
+{
+    size_t look = n < LOOK ? n : LOOK;
+    return is_there(buffer, look, source, from) &&
+           is_there((const char *)buffer + (n - look), look, source, from + (off_t)(n - look));
 }
 
 bool compare_take(struct compare_scratch *scratch, size_t n)
@@ -78,7 +103,7 @@ static void hold(struct compare_scratch *scratch, int source, off_t from, size_t
 
 enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch)
 {
-    if (!readable(buffer, n))
+    if (!compare_readable(buffer, n))
         return REASON_BUFFER_GONE;
     bool equal = held_from(scratch, from) >= n && memcmp(buffer, scratch->bytes + (from - scratch->from), n) == 0;
     return equal ? REASON_NONE : REASON_CHANGED_BYTES;
@@ -102,6 +127,25 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
         n -= part;
     }
     return REASON_NONE;
+}
+
+enum reason compare_pieces(const struct iovec *pieces, size_t skip, size_t n, int source, off_t from,
+                           struct compare_scratch *scratch, bool held_only)
+{
+    enum reason why = REASON_NONE;
+    for (; n && why == REASON_NONE; pieces++) {
+        if (skip >= pieces->iov_len) {
+            skip -= pieces->iov_len;
+            continue;
+        }
+        const char *bytes = (const char *)pieces->iov_base + skip;
+        size_t part = pieces->iov_len - skip < n ? pieces->iov_len - skip : n;
+        why = held_only ? compare_held(bytes, part, from, scratch) : compare_buffer(bytes, part, source, from, scratch);
+        from += (off_t)part;
+        n -= part;
+        skip = 0;
+    }
+    return why;
 }
 
 bool compare_hold(struct compare_scratch *scratch, int source, off_t from, size_t n)

@@ -7,6 +7,7 @@
 #ifndef LIBOFFLOAD_COPY_H
 #define LIBOFFLOAD_COPY_H
 
+#include "exact.h"
 #include "owned.h"
 #include "recogniser.h"
 #include "session.h"
@@ -46,6 +47,14 @@ static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
     return n;
 }
 
+/* As copy_read(), for pread(2). */
+static inline ssize_t copy_read_at(int fd, const void *buffer, ssize_t n, off_t at)
+{
+    if (n > 0)
+        recogniser_note_at(fd, buffer, (size_t)n, at);
+    return n;
+}
+
 /* Whether copy_write() is to be asked at all. */
 static inline bool copy_may_serve(int fd, const void *buffer, size_t n)
 {
@@ -59,6 +68,9 @@ static inline bool copy_may_serve(int fd, const void *buffer, size_t n)
  */
 bool copy_write(int fd, const void *buffer, size_t n);
 
+/* As copy_write(), for pwrite(2): the bytes are about to be put at `at`, and no offset moves. */
+bool copy_write_at(int fd, const void *buffer, size_t n, off_t at);
+
 /* Tells that the program's own write to `fd` gave n bytes, or failed. `counted`: copy_writing()'s word. Returns n. */
 static inline ssize_t copy_wrote(int fd, ssize_t n, bool counted)
 {
@@ -71,9 +83,20 @@ static inline ssize_t copy_wrote(int fd, ssize_t n, bool counted)
 /*
  * Asks for a copy of up to n bytes from `in`, at *from or, if that is NULL, at its offset, to the offset of `out`, as
  * sendfile(2) does it: offsets and *from move as there. Returns the bytes copied, or 0: nothing has happened, make
- * the call.
+ * the call. *rest is what the call would have copied besides: make it for so many bytes more, if there are any.
  */
-size_t copy_between(int out, int in, off_t *from, size_t n);
+size_t copy_between(int out, int in, off_t *from, size_t n, size_t *rest);
+
+/* A call of copy_file_range(2) without flags, each offset at a place of the program's or, if that is NULL, the descriptor's. */
+struct copied_range {
+    int in, out;
+    off_t *from, *to;
+    size_t n;
+    size_t rest; /* filled in, as by copy_between() */
+};
+
+/* As copy_between(), for that call. Serves what the kernel would not offload by itself, and nothing else. */
+size_t copy_range(struct copied_range *asked);
 
 /*
  * For the report alone: tells that the program is about to have the kernel copy from `in` to `out` by a call of its own

@@ -62,14 +62,21 @@ void recogniser_refused(int in, int out, bool for_good)
     *refusal = (struct refusal){in, out, recogniser_age(in), recogniser_age(out), for_good ? UINT_MAX : delay, delay};
 }
 
+void recogniser_served(int in, int out)
+{
+    struct refusal *refusal = slot(in, out);
+    if (is_of(refusal, in, out))
+        *refusal = (struct refusal){0};
+}
+
 off_t recogniser_source_offset(const struct read_note *note, const void *from)
 {
-    long offset = KERNEL(SYS_lseek, note->fd, 0, SEEK_CUR);
+    long offset = note->at >= 0 ? note->at : KERNEL(SYS_lseek, note->fd, 0, SEEK_CUR);
     if (offset < 0)
         return -1;
-    for (unsigned back = 1; back <= NOTES; back++) {
+    for (unsigned back = 1; note->at < 0 && back <= NOTES; back++) {
         const struct read_note *later = &read_notes.notes[(read_notes.next - back) % NOTES];
-        if (later->fd == note->fd)
+        if (later->fd == note->fd && later->at < 0)
             offset -= (long)later->length;
         if (later == note)
             break;

@@ -20,6 +20,7 @@ struct read_note {
     size_t length; /* bytes read; 0: no note */
     int fd;
     uint8_t age; /* the descriptor's then: its number may mean another file by now */
+    off_t at;    /* where in the file, if the read had an offset of its own (pread(2)); or -1: at the descriptor's */
 };
 
 /* The thread's last reads, the newest at notes[(next - 1) % NOTES]. Of one thread alone: no lock. */
@@ -51,12 +52,18 @@ static inline uint8_t recogniser_age(int fd)
     return __atomic_load_n(&recogniser_ages[(unsigned)fd % AGES], __ATOMIC_RELAXED);
 }
 
-/* Leaves a note of a read(2) that gave n > 0 bytes. */
-static inline void recogniser_note(int fd, const void *buffer, size_t n)
+/* Leaves a note of a read that gave n > 0 bytes, at an offset of its own or, if that is -1, at the descriptor's. */
+static inline void recogniser_note_at(int fd, const void *buffer, size_t n, off_t at)
 {
     if (recogniser_is_irregular(fd))
         return;
-    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd, recogniser_age(fd)};
+    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd, recogniser_age(fd), at};
+}
+
+/* Leaves a note of a read(2). */
+static inline void recogniser_note(int fd, const void *buffer, size_t n)
+{
+    recogniser_note_at(fd, buffer, n, -1);
 }
 
 /* Whether any note's buffer holds the byte at `from`. What every write of every program asks. */
@@ -110,8 +117,8 @@ static inline const struct read_note *recogniser_read_of(const void *from, size_
 }
 
 /*
- * Where in its file the byte at `from` was read, by a note of this thread that holds it: the descriptor's offset now,
- * less what was read through it since. -1 if the descriptor has none.
+ * Where in its file the byte at `from` was read, by a note of this thread that holds it: what the read said, or the
+ * descriptor's offset now, less what was read through it since. -1 if the descriptor has none.
  */
 off_t recogniser_source_offset(const struct read_note *note, const void *from);
 
@@ -128,6 +135,9 @@ bool recogniser_gave_up(int in, int out);
 
 /* The pair was looked at and is no copy (`for_good`: and cannot become one while the descriptors stay). */
 void recogniser_refused(int in, int out, bool for_good);
+
+/* The pair is a copy after all: it is asked about at each match again. */
+void recogniser_served(int in, int out);
 
 /* The descriptor was found to be no regular file. Any thread, signal safe. */
 void recogniser_found_irregular(int fd);

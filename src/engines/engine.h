@@ -55,6 +55,19 @@ struct engine {
      */
     bool freezes_source;
 
+    /*
+     * copy() may be given a place at which the destination has data or blocks: these blocks then hold the source's
+     * bytes, and the file's size stays, or becomes `to` + n if that is more. Otherwise it is given holes, and what lies
+     * beyond the end, alone: it replaces blocks, and space that the program was promised (fallocate(2)) would be lost.
+     */
+    bool in_place;
+
+    /*
+     * The kernel's own copy_file_range(2) does not know this way. Programs' calls of it are served then; to the other
+     * engines the kernel comes by itself, and the calls are left to it.
+     */
+    bool beyond_kernel;
+
     /* The files lie on a server, whom others may ask too: a look at one must ask the server, and may have to wait. */
     bool remote;
 };
@@ -76,6 +89,9 @@ enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigne
  * of the list). NULL if none does; *why is then the reason of the first that was asked.
  */
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why);
+
+/* Whether any of the allowed engines is beyond_kernel. */
+bool engine_any_beyond_kernel(unsigned allowed);
 
 /*
  * For engines after whose copy the two files share extents: REASON_QUOTA if the destination's file system counts space

@@ -5,18 +5,25 @@
 EXPORT ssize_t pread(int fd, void *buf, size_t n, off_t from)
 {
     copy_look(fd);
-    return original_pread(fd, buf, n, from);
+    return copy_read_at(fd, buf, original_pread(fd, buf, n, from), from);
 }
 
 EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
 {
     copy_look(fd);
-    return original___pread_chk(fd, buf, n, from, room);
+    return copy_read_at(fd, buf, original___pread_chk(fd, buf, n, from, room), from);
 }
 
 EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
 {
+    bool asks = n >= EXACT_LEAST && to >= 0 && copy_may_serve(fd, buf, n);
+    if (asks)
+        cancellation_point();
     bool counted = copy_writing(fd);
+    if (asks && copy_write_at(fd, buf, n, to)) {
+        copy_wrote(fd, 0, counted);
+        return (ssize_t)n;
+    }
     return copy_wrote(fd, original_pwrite(fd, buf, n, to), counted);
 }
 
