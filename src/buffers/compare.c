@@ -26,6 +26,25 @@
 /* Behind the scratch memory: where what it holds is read once more. Takes no memory where that is never done. */
 #define AGAIN ((size_t)64 << 10)
 
+bool compare_is_memory(const void *bytes, size_t n)
+{
+    return (uintptr_t)bytes < MEMORY_END && n <= MEMORY_END - (uintptr_t)bytes;
+}
+
+static bool may_go;
+
+void compare_what_may_go(void)
+{
+    __atomic_store_n(&may_go, true, __ATOMIC_RELAXED);
+}
+
+/* Has the kernel read the program's memory. False if that is not all there. */
+static bool fetch(char *to, const char *bytes, size_t n)
+{
+    struct iovec here = {to, n}, there = {(void *)(uintptr_t)bytes, n};
+    return !settings.filtered && KERNEL(SYS_process_vm_readv, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == (long)n;
+}
+
 /*
  * Whether the bytes can be read without a signal: write(2) gives EFAULT for a buffer that is gone, and so must we.
  * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where
@@ -33,8 +52,10 @@
  */
 bool compare_readable(const void *bytes, size_t n)
 {
-    if ((uintptr_t)bytes >= MEMORY_END || n > MEMORY_END - (uintptr_t)bytes)
+    if (!compare_is_memory(bytes, n))
         return false;
+    if (n == 0)
+        return true;
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
     long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
@@ -55,7 +76,12 @@ bool compare_readable(const void *bytes, size_t n)
 
 static bool is_there(const char *bytes, size_t n, int source, off_t from)
 {
-    char there[LOOK];
+    char there[LOOK], fetched[LOOK];
+    if (__atomic_load_n(&may_go, __ATOMIC_RELAXED)) {
+        if (!fetch(fetched, bytes, n))
+            return false;
+        bytes = fetched;
+    }
     return KERNEL(SYS_pread64, source, there, n, from) == (long)n && memcmp(bytes, there, n) == 0;
 }
 
@@ -101,11 +127,24 @@ static void hold(struct compare_scratch *scratch, int source, off_t from, size_t
     scratch->held = got > 0 ? (size_t)got : 0;
 }
 
+static bool equals(const char *buffer, const char *bytes, size_t n, const struct compare_scratch *scratch)
+{
+    if (!__atomic_load_n(&may_go, __ATOMIC_RELAXED))
+        return memcmp(buffer, bytes, n) == 0;
+    for (size_t done = 0, part; done < n; done += part) {
+        char *fetched = scratch->bytes + scratch->room;
+        part = n - done < AGAIN ? n - done : AGAIN;
+        if (!fetch(fetched, buffer + done, part) || memcmp(fetched, bytes + done, part) != 0)
+            return false;
+    }
+    return true;
+}
+
 enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch)
 {
     if (!compare_readable(buffer, n))
         return REASON_BUFFER_GONE;
-    bool equal = held_from(scratch, from) >= n && memcmp(buffer, scratch->bytes + (from - scratch->from), n) == 0;
+    bool equal = held_from(scratch, from) >= n && equals(buffer, scratch->bytes + (from - scratch->from), n, scratch);
     return equal ? REASON_NONE : REASON_CHANGED_BYTES;
 }
 

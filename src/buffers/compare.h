@@ -44,6 +44,15 @@ void compare_drop(struct compare_scratch *scratch);
  */
 bool compare_readable(const void *bytes, size_t n);
 
+/* Whether that is in the range of addresses that a program's memory can have, whatever is there. */
+bool compare_is_memory(const void *bytes, size_t n);
+
+/*
+ * The program has mapped a file: from now on what is compared may go while it is compared, where somebody truncates the
+ * file, and a load would end the process (SIGBUS). It is then read by the kernel first, which costs another copy.
+ */
+void compare_what_may_go(void);
+
 /*
  * Whether the first and the last bytes of n > 0 at `buffer`, a few hundred at most, are those at that place in the
  * source: worth a closer look. The memory is known to be readable.

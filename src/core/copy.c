@@ -1,6 +1,7 @@
 #include "copy.h"
 
 #include "exact.h"
+#include "guess.h"
 #include "patterns.h"
 #include "probes.h"
 #include "report.h"
@@ -8,6 +9,7 @@
 #include "syscalls.h"
 #include "unseen.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -89,19 +91,19 @@ void copy_settle_file_of(int fd, bool changes)
     table_leave(blocked);
 }
 
-void copy_settle_file_at(int directory, const char *path, int flags)
+void copy_settle_file_at(int directory, const char *path, int flags, bool changes)
 {
     struct stat st;
     uint64_t blocked;
     if (!path) {
-        copy_settle_file_of(directory, false);
+        copy_settle_file_of(directory, changes);
         return;
     }
     if (!table_enter(&blocked))
         return;
     if (KERNEL(SYS_newfstatat, directory, path, &st, flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) == 0) {
         struct file_state file = {.device = st.st_dev, .inode = st.st_ino};
-        table_each_of_file(&file, false, visit_settle, NULL);
+        table_each_of_file(&file, changes, visit_settle, NULL);
     }
     table_leave(blocked);
 }
@@ -167,17 +169,14 @@ static enum reason files_fit(struct candidate *c)
 
 /*
  * Where the bytes stand in both files, and whether anything may run ahead there. `note`: how they were read, or NULL if
- * the kernel is to copy from c->from. c->to is set if the call has an offset of its own there.
+ * c->from is known. c->to is set if the call has an offset of its own there.
  */
 static enum reason places_fit(struct candidate *c, const struct read_note *note)
 {
     if (c->to < 0)
         c->to = KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR);
-    /* Bytes that were moved to another buffer: from the same place, as in the copy of a whole file. */
-    if (note) {
-        const void *first = c->write->pieces->iov_base;
-        c->from = recogniser_note_holds(note, first) ? recogniser_source_offset(note, first) : c->to;
-    }
+    if (note)
+        c->from = recogniser_source_offset(note, c->write->pieces->iov_base);
     if (c->exact == REASON_NONE && c->destination_state.size != c->to)
         c->exact = REASON_OVERWRITES;
     if (c->from < 0 || c->to < 0 || settings_too_small(c->source_state.size - c->from))
@@ -483,42 +482,111 @@ static bool write_candidate(struct candidate *c)
     return served;
 }
 
-/* The write may be part of a copy, of bytes that were read as the note says. */
-static bool write_noted(int fd, const struct program_write *w, const struct read_note *note)
+/* The write may be part of a copy, of bytes that were read as the note says, or (NULL) from c->from on. */
+static bool write_first(struct candidate *c, const struct read_note *note)
 {
-    struct candidate c = {.source = note->fd, .destination = fd, .write = w, .n = w->n, .to = w->at};
-    if (w->at >= 0)
-        c.exact = REASON_PLACED;
-    if (!fits(&c, note) || !table_enter(&c.blocked))
+    if (!fits(c, note) || !table_enter(&c->blocked))
         return false;
-    bool served = write_candidate(&c);
-    table_leave(c.blocked);
+    bool served = write_candidate(c);
+    table_leave(c->blocked);
     return served;
 }
 
-static bool write_pieces(int fd, const struct program_write *w)
+/* Its bytes were read to other memory, or by another thread. */
+static bool write_guessed(struct candidate *c)
+{
+    if (recogniser_guess_wait) {
+        recogniser_guess_wait--;
+        return false;
+    }
+    bool served = guess_source(c) && write_first(c, NULL);
+    guess_was(served);
+    return served;
+}
+
+static bool serve_write(int fd, const struct program_write *w)
 {
     bool running = false;
     if (w->n == 0 || w->n > LONGEST_CALL || switched_off())
         return false;
     if (w->at < 0 && copy_running() && write_running(fd, w, &running))
         return true;
-    const struct read_note *note = running ? NULL : recogniser_read_of(w->pieces->iov_base, w->n);
-    return note && recogniser_worth(note->fd, fd) && write_noted(fd, w, note);
+    if (running)
+        return false;
+    struct candidate c = {.destination = fd, .write = w, .n = w->n, .to = w->at};
+    c.exact = w->at >= 0 ? REASON_PLACED : REASON_NONE;
+    const struct read_note *note = recogniser_match(w->pieces->iov_base);
+    if (note) {
+        c.source = note->fd;
+        return recogniser_worth(note->fd, fd) && write_first(&c, note);
+    }
+    bool may_be_ours = w->at >= 0 ? w->n >= EXACT_LEAST : owned_holds(fd);
+    return may_be_ours && recogniser_may_guess(w->n) && write_guessed(&c);
 }
 
 bool copy_write(int fd, const void *buffer, size_t n)
 {
     const struct iovec piece = {(void *)(uintptr_t)buffer, n};
     const struct program_write w = {&piece, 1, n, -1};
-    return write_pieces(fd, &w);
+    return serve_write(fd, &w);
 }
 
 bool copy_write_at(int fd, const void *buffer, size_t n, off_t at)
 {
     const struct iovec piece = {(void *)(uintptr_t)buffer, n};
     const struct program_write w = {&piece, 1, n, at};
-    return write_pieces(fd, &w);
+    return serve_write(fd, &w);
+}
+
+/*
+ * The bytes of the pieces from the first that is not empty on, which becomes the first. 0 if one of them may be refused
+ * by the kernel: the program's call gives the error.
+ */
+static size_t length_of(struct program_write *w)
+{
+    size_t n = 0;
+    for (int i = 0; i < w->count; i++) {
+        /* An address is looked at even where there is nothing to be read (import_iovec()). */
+        if (w->pieces[i].iov_len > LONGEST_CALL - n || !compare_is_memory(w->pieces[i].iov_base, w->pieces[i].iov_len))
+            return 0;
+        n += w->pieces[i].iov_len;
+    }
+    /* libstdc++ writes an empty piece before the bytes. */
+    for (; n && w->pieces->iov_len == 0; w->count--)
+        w->pieces++;
+    return n;
+}
+
+size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at)
+{
+    struct program_write w = {.pieces = pieces, .count = count, .at = at};
+    bool ours = at >= 0 || owned_holds(fd);
+    if (!ours || count <= 0 || count > IOV_MAX || !compare_readable(pieces, (size_t)count * sizeof *pieces))
+        return 0;
+    w.n = length_of(&w);
+    return w.n && serve_write(fd, &w) ? w.n : 0;
+}
+
+ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at)
+{
+    size_t left = n > 0 ? (size_t)n : 0;
+    for (int i = 0; i < count && left; i++) {
+        size_t part = pieces[i].iov_len < left ? pieces[i].iov_len : left;
+        if (part)
+            recogniser_note_at(fd, pieces[i].iov_base, part, at);
+        at += at < 0 ? 0 : (off_t)part;
+        left -= part;
+    }
+    return n;
+}
+
+void copy_mapped(int fd, const void *at, size_t n, off_t from)
+{
+    compare_what_may_go();
+    if (recogniser_is_irregular(fd))
+        return;
+    recogniser_note_source(fd);
+    guess_note_mapping(fd, at, n, from);
 }
 
 /* ---- copies that the kernel is asked for ---- */

@@ -22,7 +22,7 @@
 
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
 void copy_settle_file_of(int fd, bool changes);
-void copy_settle_file_at(int directory, const char *path, int flags);
+void copy_settle_file_at(int directory, const char *path, int flags, bool changes);
 void copy_settle_every(void);
 void copy_close_from(unsigned first, unsigned last);
 void copy_count_written(int fd, size_t n);
@@ -58,8 +58,14 @@ static inline ssize_t copy_read_at(int fd, const void *buffer, ssize_t n, off_t 
 /* Whether copy_write() is to be asked at all. */
 static inline bool copy_may_serve(int fd, const void *buffer, size_t n)
 {
-    return copy_watching() ||
-           ((recogniser_noted(buffer) || recogniser_may_have_moved(n)) && !recogniser_is_irregular(fd));
+    return copy_watching() || ((recogniser_noted(buffer) || recogniser_may_guess(n)) && !recogniser_is_irregular(fd));
+}
+
+/* Likewise for a write of several pieces, the list of which may lie in memory that is not there. */
+static inline bool copy_may_serve_pieces(int fd)
+{
+    return copy_watching() || (recogniser_newest()->length && !recogniser_is_irregular(fd)) ||
+           (recogniser_may_guess(GUESS_LEAST) && !recogniser_is_irregular(fd));
 }
 
 /*
@@ -70,6 +76,18 @@ bool copy_write(int fd, const void *buffer, size_t n);
 
 /* As copy_write(), for pwrite(2): the bytes are about to be put at `at`, and no offset moves. */
 bool copy_write_at(int fd, const void *buffer, size_t n, off_t at);
+
+/*
+ * As copy_write() and copy_write_at(), for writev(2), pwritev(2): at the descriptor's offset if `at` is -1. Returns the
+ * bytes that are there, or 0: make the call.
+ */
+size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at);
+
+/* Tells that a read of several pieces, as readv(2) or, if `at` is not -1, preadv(2) makes it, gave n bytes. Returns n. */
+ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at);
+
+/* Tells that n bytes of `fd` were mapped at that address. */
+void copy_mapped(int fd, const void *at, size_t n, off_t from);
 
 /* Tells that the program's own write to `fd` gave n bytes, or failed. `counted`: copy_writing()'s word. Returns n. */
 static inline ssize_t copy_wrote(int fd, ssize_t n, bool counted)
@@ -134,7 +152,18 @@ static inline bool copy_writing(int fd)
 static inline void copy_settle_path(int directory, const char *path, int flags)
 {
     if (copy_running())
-        copy_settle_file_at(directory, path, flags);
+        copy_settle_file_at(directory, path, flags, false);
+}
+
+/*
+ * As copy_settle_path(), for what sets a file's times, or (path NULL) a descriptor's: what was read of it until now is not
+ * to be read once more by us, which would move the time of access that the program has set.
+ */
+static inline void copy_setting_times(int directory, const char *path, int flags)
+{
+    if (copy_running())
+        copy_settle_file_at(directory, path, flags, true);
+    recogniser_forget_every();
 }
 
 /* As copy_settle(), for all files: before anything by which another process comes to hold what this one has open. */

@@ -1,11 +1,11 @@
 #include "exact.h"
 
 #include "../buffers/compare.h"
+#include "holes.h"
 #include "probes.h"
 #include "syscalls.h"
 
 #include <fcntl.h>
-#include <linux/fiemap.h>
 #include <linux/fs.h>
 
 #ifndef XFS_SUPER_MAGIC
@@ -25,13 +25,6 @@ bool exact_renew(struct session *s, const struct candidate *c)
 }
 
 /* ---- the place ---- */
-
-/* Whether the file system has given any block to that range of the file. */
-static bool has_blocks(int fd, off_t from, off_t end)
-{
-    struct fiemap map = {.fm_start = (uint64_t)from, .fm_length = (uint64_t)(end - from)};
-    return from < end && (KERNEL(SYS_ioctl, fd, FS_IOC_FIEMAP, &map) < 0 || map.fm_mapped_extents);
-}
 
 /*
  * XFS allocates beyond the end of a growing file by itself, and takes it back. What the program has asked for stays,
@@ -54,9 +47,10 @@ static enum reason is_vacant(const struct session *s, off_t at, off_t end)
     off_t size = s->left.size;
     if (s->engine->in_place)
         return REASON_NONE;
-    if (has_blocks(s->pair.destination, at, end < size ? end : size))
+    if (holes_has_blocks(s->pair.destination, at, end < size ? end : size))
         return REASON_OVERWRITES;
-    bool beyond = end > size && may_have_promised(s) && has_blocks(s->pair.destination, at > size ? at : size, end);
+    bool beyond =
+        end > size && may_have_promised(s) && holes_has_blocks(s->pair.destination, at > size ? at : size, end);
     return beyond ? REASON_OVERWRITES : REASON_NONE;
 }
 

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "../buffers/compare.h"
+#include "holes.h"
 #include "probes.h"
 #include "settings.h"
 #include "signals.h"
@@ -512,7 +513,29 @@ static enum reason prove_held(struct session *s, const struct program_write *w)
     return why;
 }
 
-bool session_write(struct session *s, const struct program_write *w)
+/*
+ * The program has moved on from the mark, over bytes that it does not write. They must read as zeros then, and take no
+ * space, as where plain calls have sought over them: in a copy of a file with holes they mostly do already.
+ */
+static bool sought_over(struct session *s)
+{
+    off_t at = KERNEL(SYS_lseek, s->pair.destination, 0, SEEK_CUR);
+    if (at <= s->mark || at > source_end(s) || !s->engine->freezes_source)
+        return false;
+    if (reach(s, at) != REASON_NONE || look_at_destination(s) != REASON_NONE)
+        return false;
+    if (holes_has_blocks(s->pair.destination, s->mark, at)) {
+        bool made = holes_make(s->pair.destination, s->mark, at) && guard_stamp(s->pair.destination, s->fine_stamps);
+        look(s, s->pair.destination, &s->left);
+        s->untouched = true;
+        if (!made || s->left.size != s->frontier)
+            return false;
+    }
+    s->mark = at;
+    return true;
+}
+
+static enum reason write_at_mark(struct session *s, const struct program_write *w)
 {
     off_t goal = s->mark + (off_t)w->n;
     enum reason why = goal > s->frontier ? position_holds(s) : REASON_NONE;
@@ -525,8 +548,14 @@ bool session_write(struct session *s, const struct program_write *w)
         why = REASON_UNALIGNED;
     if (why == REASON_NONE)
         why = s->engine->freezes_source ? prove_frozen(s, w) : prove_held(s, w);
-    if (why == REASON_NONE)
-        why = move_mark(s, w->n);
+    return why == REASON_NONE ? move_mark(s, w->n) : why;
+}
+
+bool session_write(struct session *s, const struct program_write *w)
+{
+    enum reason why = write_at_mark(s, w);
+    if ((why == REASON_MOVED || why == REASON_CHANGED_BYTES || why == REASON_SOURCE_ENDED) && sought_over(s))
+        why = write_at_mark(s, w);
     if (why != REASON_NONE)
         session_settle(s, why);
     return why == REASON_NONE;
