@@ -92,6 +92,9 @@ enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigne
  */
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why);
 
+/* Whether any of the allowed engines is beyond_kernel. */
+bool engine_any_beyond_kernel(unsigned allowed);
+
 /*
  * For engines after whose copy the two files share extents: REASON_QUOTA if the destination's file system counts space
  * in a way that a shared copy would pass and a plain one not.

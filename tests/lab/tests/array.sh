@@ -32,13 +32,13 @@ new_file() { # FS PROGRAM FROM TO
 
 # Over a file of other bytes, of which some are in memory.
 over() { # FS PROGRAM FROM TO
-    local target=${place[$1-$4]}/target before
-    rm -f "$target"
-    tr '[:lower:]' '[:upper:]' <"${place[$1-$3]}/source" >"$target"
+    local copy=${place[$1-$4]}/target before
+    rm -f "$copy"
+    tr '[:lower:]' '[:upper:]' <"${place[$1-$3]}/source" >"$copy"
     sync
-    head -c 10000000 "$target" >/dev/null
+    head -c 10000000 "$copy" >/dev/null
     before=$(sectors_moved)
-    offloaded "$2" "${place[$1-$3]}/source" "$target"
+    offloaded "$2" "${place[$1-$3]}/source" "$copy"
     echo "$(($(sectors_moved) - before)) bytes by the kernel's count, the check of the bytes included"
 }
 
@@ -67,15 +67,15 @@ one_shape() { # PROGRAM SOURCE TARGET
 
 # Sizes around blocks, and holes.
 shapes() { # FS PROGRAM
-    local source=${place[$1-0]}/shape target=${place[$1-1]}/shape bytes
+    local source=${place[$1-0]}/shape copy=${place[$1-1]}/shape bytes
     for bytes in 65536 $(((1 << 20) + 1)) $(((3 << 20) - 1)) 5000000; do
         make_source "$source" $bytes
-        one_shape "$2" "$source" "$target"
+        one_shape "$2" "$source" "$copy"
     done
     fallocate -p -o 1M -l 2M "$source"
     truncate -s 9M "$source"
-    one_shape "$2" "$source" "$target"
-    rm "$source" "$target"
+    one_shape "$2" "$source" "$copy"
+    rm "$source" "$copy"
 }
 
 plan 22
