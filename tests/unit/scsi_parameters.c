@@ -195,6 +195,7 @@ Test(scsi_parameters, lengths_of_limits_that_lie)
     struct scsi_limits limits;
     memcpy(bytes, linux_target, sizeof bytes);
     /* More descriptors than there are bytes. */
+    bytes[3] = 50;
     bytes[43] = 255;
     bytes[53] = 0x02;
     bytes[44] = 0;
