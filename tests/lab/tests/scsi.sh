@@ -207,10 +207,11 @@ while_a_disk_comes() {
 # What was done is right, and what was not is as it was, but for the one command that may be half done.
 ends_with() { # NUMBER OF THE DISK THAT GOES, ERROR NUMBERS THAT MAY BE TOLD
     local done
+    [ -d "$portal/lun/lun_$1" ] || show_lun "$1"
     start_copying
     hide_lun "$1"
     ! wait $copying || fail "the copy was done before the disk was gone"
-    grep -E '^(bytes|error)' "$scratch/said"
+    tail -n 2 "$scratch/said"
     grep -qE "^error ($2)$" "$scratch/said" || fail "another error: $(tail -n 1 "$scratch/said")"
     done=$(sed -n 's/^bytes //p' "$scratch/said")
     [ "$done" -lt $size ] || fail "all was done"
