@@ -101,13 +101,13 @@ static void take_engines(struct options *options, const char *name, const char *
 {
     (void)options;
     if (!*value)
-        fail(STATUS_FAILED, "%s got an empty list: name at least one of clone, server, kernel", name);
+        fail(STATUS_FAILED, "%s got an empty list: name at least one of clone, array, server, kernel", name);
     for (const char *engine = value; engine; engine = strchr(engine, ',')) {
         engine += *engine == ',';
         size_t n = strcspn(engine, ",");
         if (engine_bit(engine, n))
             continue;
-        fail(STATUS_FAILED, "%s does not know %s: use a comma-separated list of clone, server, kernel", name,
+        fail(STATUS_FAILED, "%s does not know %s: use a comma-separated list of clone, array, server, kernel", name,
              name_printable(strndupa(engine, n)));
     }
     set("OFFLOAD_ENGINES", value);

@@ -293,6 +293,12 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
     return REASON_NONE;
 }
 
+/* Why the engine's last call failed. */
+static enum reason engine_failure(const struct session *s)
+{
+    return s->pair.why == REASON_NONE ? s->engine->failure : s->pair.why;
+}
+
 /* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
 static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
@@ -302,7 +308,7 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
     if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
         s->window = (size_t)copied;
     adapt_window(s, monotonic_ns() - began);
-    enum reason why = copied > 0 ? REASON_NONE : s->engine->failure;
+    enum reason why = copied > 0 ? REASON_NONE : engine_failure(s);
     if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE && holds && !source_unchanged(s))

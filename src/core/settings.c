@@ -65,7 +65,7 @@ static void read_engines(const char *value)
         size_t n = strcspn(name, ",");
         unsigned bit = engine_bit(name, n);
         if (!bit) {
-            complain("OFFLOAD_ENGINES", value, "no list of engines (clone, kernel) with commas; all are used");
+            complain("OFFLOAD_ENGINES", value, "no list of engines (clone, array, server, kernel) with commas; all are used");
             return;
         }
         engines |= bit;
