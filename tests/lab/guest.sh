@@ -334,7 +334,7 @@ os.fsync(target)' "$1" "$2"
 # nvme_namespace.
 need_nvme() {
     modprobe nvme
-    wait_for nvme_namespace 1
+    wait_for nvme_namespace 1 >/dev/null
     nvme_disk=$(nvme_namespace 1)
 }
 
@@ -431,7 +431,7 @@ remove_scsi() {
     local lun
     for lun in "$portal"/lun/lun_*; do
         rm -f "$lun/port"
-        [ "${lun##*_}" = 0 ] && [ ! -d "$lun" ] || rmdir "$lun"
+        rmdir "$lun"
     done
     rmdir "$target"/core/fileio_0/lab* "$portal" "${portal%/*}"
 }

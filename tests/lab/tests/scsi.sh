@@ -5,6 +5,7 @@
 . "$(dirname "$0")/../guest.sh"
 
 tool=$build/tests/tools/diskcopy
+offload=$build/offload
 size=$((48 << 20))
 
 # ---- disks and witnesses ------------------------------------------------------------------------------
@@ -185,6 +186,7 @@ after_a_disk_came() {
 start_copying() {
     fill 0
     fill 1
+    rm -f "$scratch/said"
     "$@" "$tool" -r 16384 "$(disk 0)" "$(disk 1)" >"$scratch/said" 2>"$scratch/errors" &
     copying=$!
     wait_for grep -q ^command "$scratch/said"
@@ -241,6 +243,7 @@ killed() {
     local first
     fill 0
     fill 1
+    rm -f "$scratch/said"
     "$tool" "$(disk 0)" "$(disk 1)" >"$scratch/said" &
     copying=$!
     wait_for grep -q ^block "$scratch/said"
@@ -278,21 +281,22 @@ one_name() {
 
 # To this target a disk of another one is out of reach.
 two_targets() {
-    local portal=$target/loopback/naa.5001405000000002/tpgt_1 disk
-    mkdir -p "$portal/lun/lun_0"
-    echo naa.6001405000000002 >"$portal/nexus"
-    ln -s "$(lun_folder 1)" "$portal/lun/lun_0/port"
-    wait_for second_disk
-    disk=/dev/$(second_disk)
-    refuses "open scsi DISKS_APART" "$tool" "$(disk 0)" "$disk" 0:0:4096
-    rm "$portal/lun/lun_0/port"
-    rmdir "$portal" "${portal%/*}"
+    local second=$target/loopback/naa.5001405000000002/tpgt_1 first
+    first=$(disk 0)
+    mkdir -p "$second/lun/lun_0"
+    echo naa.6001405000000002 >"$second/nexus"
+    ln -s "$(lun_folder 1)" "$second/lun/lun_0/port"
+    wait_for disk_beside "$first"
+    refuses "open scsi DISKS_APART" "$tool" "$first" "/dev/$(disk_beside "$first")" 0:0:4096
+    rm "$second/lun/lun_0/port"
+    rmdir "$second/lun/lun_0" "$second" "${second%/*}"
 }
 
-second_disk() {
+# That of the other target.
+disk_beside() { # DISK
     local disk
     for disk in /sys/class/scsi_device/*:0:1:0/device/block/*; do
-        [ "/dev/${disk##*/}" = "$(disk 0)" ] || basename "$disk"
+        [ "/dev/${disk##*/}" = "$1" ] || basename "$disk"
     done | grep .
 }
 
@@ -303,6 +307,25 @@ without_privilege() {
     refuses "open scsi DISK_FORBIDDEN" setpriv --bounding-set -sys_rawio --inh-caps -all \
         "$tool" "$(disk 0)" "$(disk 1)"
     same_as "$scratch/before" 1
+}
+
+# ---- what the command says ----------------------------------------------------------------------------
+
+doctor_knows() {
+    "$offload" doctor >"$scratch/doctor"
+    grep -A 2 "^${1#/dev/} " "$scratch/doctor" | tr -s ' \n' ' ' | grep -F -- "$2" || {
+        sed -n '/^SCSI/,$p' "$scratch/doctor"
+        fail "not said of $1: $2"
+    }
+}
+
+doctor() {
+    doctor_knows "$(disk 0)" "copies by itself; one command takes up to 31 MiB in 1 range"
+    echo 0 >"$(lun_folder 0)/attrib/emulate_3pc"
+    doctor_knows "$(disk 0)" "a disk does not copy by itself"
+    echo 1 >"$(lun_folder 0)/attrib/emulate_3pc"
+    setpriv --reuid 1000 --clear-groups "$offload" doctor >"$scratch/doctor"
+    grep -A 2 "^$(basename "$(disk 0)") " "$scratch/doctor" | tr -s ' \n' ' ' | grep -F "only root may ask it"
 }
 
 # ---- others' tools ------------------------------------------------------------------------------------
@@ -324,7 +347,7 @@ as_fast_as_others() {
     [ "$ours" -lt $((theirs * 3 / 2)) ] || fail "it took half as long again"
 }
 
-plan 19
+plan 20
 need_scsi $size || fail "no SCSI disks"
 make_lun 2 $size 4096
 make_lun 3 $size 4096
@@ -346,4 +369,5 @@ verdict "disks with other blocks" other_blocks
 verdict "disks with one name" one_name
 verdict "disks of two targets" two_targets
 verdict "without privilege" without_privilege
+verdict "offload doctor" doctor
 verdict "it takes no longer than ddpt" in_one_of_three as_fast_as_others
