@@ -330,11 +330,26 @@ os.fsync(target)' "$1" "$2"
 
 # ---- disks that copy ----------------------------------------------------------------------------------
 
-# An NVMe drive with the command Copy: sets `nvme_disk`.
+# An NVMe drive with the command Copy: sets `nvme_disk`. It has more namespaces, and there is another drive: see
+# nvme_namespace.
 need_nvme() {
     modprobe nvme
-    nvme_disk=/dev/nvme0n1
-    wait_for test -b "$nvme_disk"
+    wait_for nvme_namespace 1 >/dev/null
+    nvme_disk=$(nvme_namespace 1)
+}
+
+# The namespaces that tests/lab/run has made, by their numbers; 0 is the one of the drive that has no limits for Copy.
+# The kernel counts them as it finds them.
+nvme_namespace() { # NUMBER
+    local serial=lab number=$1 disk
+    [ "$1" != 0 ] || serial=bare number=1
+    for disk in /sys/class/nvme/nvme*/nvme*n*; do
+        [ "$(tr -d ' ' <"$disk/device/serial")" != $serial ] || [ "$(cat "$disk/nsid")" != "$number" ] || {
+            echo "/dev/${disk##*/}"
+            return
+        }
+    done
+    return 1
 }
 
 # Two SCSI disks of BYTES each with EXTENDED COPY, out of the kernel's own target: sets `scsi_disks`, an array, and
@@ -365,7 +380,7 @@ lun_folder() { # NUMBER
     echo "$target/core/fileio_0/lab$1"
 }
 
-# By their places in the target; the first command to a disk that is new fails once, and is made here. Blocks are of 512
+# By their places in the target; the first commands to a disk that is new fail, and are made here. Blocks are of 512
 # bytes, or of what is given. A disk is new, and its file too if there is none.
 make_lun() { # NUMBER BYTES [BYTES OF A BLOCK] [SERIAL NUMBER]
     local backstore file node
@@ -392,7 +407,7 @@ show_lun() { # NUMBER
     wait_for scsi_disk_named "$1"
     scsi_disks[$1]=/dev/$(scsi_node "$1" block)
     scsi_generic[$1]=/dev/$(scsi_node "$1" scsi_generic)
-    sg_turs "${scsi_generic[$1]}" >/dev/null 2>&1 || sg_turs "${scsi_generic[$1]}" >/dev/null
+    wait_for sg_turs "${scsi_generic[$1]}" >/dev/null
 }
 
 # Takes it away, in the middle of what it does if need be; the file stays.
@@ -416,7 +431,7 @@ remove_scsi() {
     local lun
     for lun in "$portal"/lun/lun_*; do
         rm -f "$lun/port"
-        [ "${lun##*_}" = 0 ] && [ ! -d "$lun" ] || rmdir "$lun"
+        rmdir "$lun"
     done
     rmdir "$target"/core/fileio_0/lab* "$portal" "${portal%/*}"
 }

@@ -69,7 +69,7 @@ static dev_t device_of(const char *path)
 
 static const struct disk_engine *open_disks(struct disk_pair *pair, const char *wanted, char **paths)
 {
-    static const struct disk_engine *const engines[] = {&disk_scsi, NULL};
+    static const struct disk_engine *const engines[] = {&disk_scsi, &disk_nvme, NULL};
     dev_t source = device_of(paths[0]), destination = device_of(paths[1]);
     for (int i = 0; engines[i]; i++) {
         if (wanted && strcmp(wanted, engines[i]->name) != 0)

@@ -256,23 +256,28 @@ static int copy(const struct disk_pair *pair, const struct disk_range *ranges, u
 
 /* ---- can they? ---- */
 
-/* "../../devices/.../2:0:1:0/block/sda" is the disk's place, "../../devices/.../2:0:1:0/bsg/2:0:1:0" its node's. */
+/*
+ * Cuts a disk's place in sysfs, "../../devices/.../2:0:1:0/block/sda", behind the address of the unit: host, channel,
+ * target and unit. Returns the address in it, or NULL if that is a partition or no SCSI disk.
+ */
+static const char *cut_to_address(char *place)
+{
+    char *block = strstr(place, "/block/");
+    if (!block || strchr(block + strlen("/block/"), '/'))
+        return NULL;
+    *block = '\0';
+    const char *slash = strrchr(place, '/');
+    bool address = slash && strchr(slash, ':') && strspn(slash + 1, "0123456789:") == strlen(slash + 1);
+    return address ? slash + 1 : NULL;
+}
+
+/* The node's place is "../../devices/.../2:0:1:0/bsg/2:0:1:0". */
 static enum reason open_node(dev_t disk, int *fd, dev_t *node)
 {
     char place[NODE_PATH], path[NODE_PATH] = "/dev/bsg/";
-    if (!node_of_disk(disk, place))
-        return REASON_DISK_FORBIDDEN;
-    char *block = strstr(place, "/block/");
-    if (!block || strchr(block + strlen("/block/"), '/'))
-        return REASON_DISK_CANNOT;
-    *block = '\0';
-    const char *address = strrchr(place, '/');
-    /* Host, channel, target and unit: anything else is no SCSI disk. */
-    if (!address || strspn(address + 1, "0123456789:") != strlen(address + 1) || !strchr(address, ':') ||
-        !node_append(path, address + 1) || !node_append(place, "/bsg/") ||
-        !node_append(place, path + strlen("/dev/bsg/")))
-        return REASON_DISK_CANNOT;
-    return node_open(path, place, fd, node);
+    const char *address = node_of_disk(disk, place) ? cut_to_address(place) : NULL;
+    bool named = address && node_append(path, address) && node_append(place, path + strlen("/dev"));
+    return named ? node_open(path, place, fd, node) : REASON_DISK_CANNOT;
 }
 
 static void close_nodes(const struct disk_pair *pair)
@@ -321,14 +326,22 @@ static unsigned segments_of(const struct scsi_limits *limits)
     return segments < SEGMENTS ? segments : SEGMENTS;
 }
 
-static enum reason limit(struct disk_pair *pair, const struct scsi_limits *limits)
+/* Arrays are known to be quick where a copy keeps to the bounds of what they allocate. */
+#define WHOLE_PIECES ((uint64_t)1 << 20)
+
+static uint64_t range_bytes_of(const struct disk_pair *pair, const struct scsi_limits *limits)
 {
     uint64_t longest = (uint64_t)SEGMENT_BLOCKS * pair->sector;
-    pair->block = limits->granule > pair->sector ? limits->granule : pair->sector;
-    pair->ranges = segments_of(limits);
     if (limits->segment_bytes && limits->segment_bytes < longest)
         longest = limits->segment_bytes;
-    pair->range_bytes = longest - longest % pair->block;
+    return longest - longest % (longest > WHOLE_PIECES && pair->block < WHOLE_PIECES ? WHOLE_PIECES : pair->block);
+}
+
+static enum reason limit(struct disk_pair *pair, const struct scsi_limits *limits)
+{
+    pair->block = limits->granule > pair->sector ? limits->granule : pair->sector;
+    pair->ranges = segments_of(limits);
+    pair->range_bytes = range_bytes_of(pair, limits);
     pair->command_bytes = LONGEST_COMMAND;
     pair->list_id = scsi_list_id(limits);
     pair->timeout_ms = COPYING_MS;
@@ -365,6 +378,7 @@ static enum reason ask_both(struct disk_pair *pair)
     return why == REASON_NONE ? try(pair) : why;
 }
 
+/* What is no SCSI disk at all is not remembered: it may be a disk of another kind. */
 static enum reason open_pair(struct disk_pair *pair, dev_t source, dev_t destination)
 {
     enum reason why = unable_why(source, destination);
@@ -372,12 +386,12 @@ static enum reason open_pair(struct disk_pair *pair, dev_t source, dev_t destina
         return why;
     *pair = (struct disk_pair){.source = -1, .destination = -1, .disks = {source, destination}};
     why = open_nodes(pair);
-    if (why == REASON_NONE)
+    if (why == REASON_NONE) {
         why = ask_both(pair);
-    if (why == REASON_NONE)
-        return REASON_NONE;
-    close_nodes(pair);
-    unable_remember(source, destination, why);
+        unable_remember(source, destination, why);
+    }
+    if (why != REASON_NONE)
+        close_nodes(pair);
     return why;
 }
 

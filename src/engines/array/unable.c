@@ -23,7 +23,7 @@ enum reason unable_why(dev_t source, dev_t destination)
 void unable_remember(dev_t source, dev_t destination, enum reason why)
 {
     unsigned place = __atomic_load_n(&count, __ATOMIC_ACQUIRE);
-    if (place >= UNABLE || unable_why(source, destination) != REASON_NONE)
+    if (why == REASON_NONE || place >= UNABLE || unable_why(source, destination) != REASON_NONE)
         return;
     unable[place] = (struct unable){source, destination, why};
     __atomic_store_n(&count, place + 1, __ATOMIC_RELEASE);

@@ -12,7 +12,7 @@
 /* Why they cannot, or REASON_NONE if that is not known. Safe in any thread and signal handler, as all here. */
 enum reason unable_why(dev_t source, dev_t destination);
 
-/* Notes it, if there is room. */
+/* Notes it, if there is room. REASON_NONE is not noted. */
 void unable_remember(dev_t source, dev_t destination, enum reason why);
 
 #endif
