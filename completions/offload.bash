@@ -35,7 +35,7 @@ _offload_engines()
 {
     local engine given=${cur%"${cur##*,}"}
     COMPREPLY=()
-    for engine in clone server kernel; do
+    for engine in clone array server kernel; do
         [[ ,$given == *,$engine,* ]] || COMPREPLY+=("$given$engine")
     done
     COMPREPLY=($(compgen -W '${COMPREPLY[@]}' -- "$cur"))

@@ -22,9 +22,11 @@ struct file_pair {
     uint64_t source_fs, destination_fs; /* statfs(2) f_type */
     unsigned block;                     /* bytes: the destination file system's block */
     unsigned kernel;                    /* as LINUX_VERSION_CODE */
-    bool compares;  /* the program's buffers are compared with the source, so the source is read all the same */
-    bool no_clone;  /* the server engine's: it has found that these files cannot share extents */
-    bool smb_alone; /* the user's word that nobody else changes what is copied on SMB shares (OFFLOAD_SMB_ALONE) */
+    bool compares;     /* the program's buffers are compared with the source, so the source is read all the same */
+    bool no_clone;     /* the server engine's: it has found that these files cannot share extents */
+    bool smb_alone;    /* the user's word that nobody else changes what is copied on SMB shares (OFFLOAD_SMB_ALONE) */
+    bool array_failed; /* the array engine's: the disks are not to be asked again for these files */
+    enum reason why;   /* what an engine whose copy() failed knows better than its `failure`; or REASON_NONE */
 };
 
 struct engine {
@@ -57,6 +59,19 @@ struct engine {
      */
     bool freezes_source;
 
+    /*
+     * copy() may be given a place at which the destination has data or blocks: these blocks then hold the source's
+     * bytes, and the file's size stays, or becomes `to` + n if that is more. Otherwise it is given holes, and what lies
+     * beyond the end, alone: it replaces blocks, and space that the program was promised (fallocate(2)) would be lost.
+     */
+    bool in_place;
+
+    /*
+     * The kernel's own copy_file_range(2) does not know this way. Programs' calls of it are served then; to the other
+     * engines the kernel comes by itself, and the calls are left to it.
+     */
+    bool beyond_kernel;
+
     /* The files lie on a server, whom others may ask too: a look at one must ask the server, and may have to wait. */
     bool remote;
 
@@ -85,12 +100,15 @@ enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigne
  */
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why);
 
+/* Whether any of the allowed engines is beyond_kernel. */
+bool engine_any_beyond_kernel(unsigned allowed);
+
 /*
  * For engines after whose copy the two files share extents: REASON_QUOTA if the destination's file system counts space
  * in a way that a shared copy would pass and a plain one not.
  */
 enum reason quota_refuses(const struct file_pair *pair);
 
-extern const struct engine engine_clone, engine_server, engine_kernel;
+extern const struct engine engine_clone, engine_array, engine_server, engine_kernel;
 
 #endif

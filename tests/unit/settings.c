@@ -82,9 +82,9 @@ Test(settings, engines)
     is_good("OFFLOAD_ENGINES=clone");
     cr_expect_eq(settings.engines, 1);
     is_good("OFFLOAD_ENGINES=kernel");
-    cr_expect_eq(settings.engines, 4);
+    cr_expect_eq(settings.engines, 8);
     is_good("OFFLOAD_ENGINES=kernel,clone");
-    cr_expect_eq(settings.engines, 5);
+    cr_expect_eq(settings.engines, 9);
     is_good("OFFLOAD_ENGINES=clone,clone");
     cr_expect_eq(settings.engines, 1);
     is_good("OFFLOAD_ENGINES=");
@@ -144,7 +144,7 @@ Test(settings, one_bad_value_spoils_no_other)
 {
     with("OFFLOAD_MIN_SIZE=many", "OFFLOAD_ENGINES=kernel");
     cr_expect_eq(settings.min_size, 65536);
-    cr_expect_eq(settings.engines, 4);
+    cr_expect_eq(settings.engines, 8);
 }
 
 Test(settings, a_long_value_is_told_in_part)
@@ -275,7 +275,7 @@ Test(settings_files, lines_are_as_in_the_environment)
     write_file("# ours\n\n  OFFLOAD_ENGINES=kernel \r\n\tOFFLOAD_EXCLUDE=*.tmp:/a b/*\nOFFLOAD_MIN_SIZE=5", 0644);
     read_with("A=b");
     cr_expect_str_eq(complaint, "");
-    cr_expect_eq(settings.engines, 4);
+    cr_expect_eq(settings.engines, 8);
     cr_expect_str_eq(settings.exclude, "*.tmp:/a b/*");
     cr_expect_eq(settings.min_size, 5);
 }
