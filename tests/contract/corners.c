@@ -8,10 +8,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,11 +51,15 @@ static long raw(long number, long a, long b, long c, long d)
 #if defined(__x86_64__)
     long result;
     register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = 0;
 
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
     return result;
 #else
-    return syscall(number, a, b, c, d);
+    return syscall(number, a, b, c, d, 0L);
 #endif
 }
 
@@ -905,6 +911,198 @@ static void written_in_the_background(void)
     say_place();
 }
 
+/* ---- others ---------------------------------------------------------------------------------------- */
+
+static pthread_barrier_t turn_of;
+
+static void *writes_in_its_turns(void *nothing)
+{
+    for (int i = 0; i < 12; i++) {
+        pthread_barrier_wait(&turn_of);
+        if (pwrite(copy, "a marker", 8, (off_t)i * 5 * BLOCK / 2) != 8)
+            die("pwrite");
+        pthread_barrier_wait(&turn_of);
+    }
+    return nothing;
+}
+
+/* Behind what is copied and before it, each in its turn. */
+static void another_thread_writes(void)
+{
+    pthread_t thread;
+
+    pthread_barrier_init(&turn_of, NULL, 2);
+    pthread_create(&thread, NULL, writes_in_its_turns, NULL);
+    for (int i = 0; i < 12; i++) {
+        copy_blocks(4);
+        pthread_barrier_wait(&turn_of);
+        pthread_barrier_wait(&turn_of);
+    }
+    pthread_join(thread, NULL);
+    say_place();
+}
+
+/* A child that was there before the copy does `change` each time that it is told. */
+static int told_child(void (*change)(int turn))
+{
+    int ends[2];
+    char byte = 0;
+
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        close(ends[0]);
+        for (int turn = 0; read(ends[1], &byte, 1) == 1; turn++) {
+            change(turn);
+            if (write(ends[1], &byte, 1) != 1)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    open_both();
+    return ends[0];
+}
+
+static void copy_while_told(int child)
+{
+    char byte = 0;
+
+    for (int turn = 0; turn < 8; turn++) {
+        copy_blocks(5);
+        if (write(child, &byte, 1) != 1 || read(child, &byte, 1) != 1)
+            die("socket");
+    }
+    copy_blocks(1000);
+    say_place();
+}
+
+static char *theirs;
+
+static void stores_into_the_source(int turn)
+{
+    if (!theirs) {
+        int fd = open("../source", O_RDWR);
+
+        theirs = mmap(NULL, 64 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (theirs == MAP_FAILED)
+            _exit(1);
+    }
+    /* Once where the copy has been, and in one page ahead again and again, so that it is dirty already. */
+    theirs[0]++;
+    theirs[50 * BLOCK + turn]++;
+    theirs[(turn * 5 + 7) * BLOCK]++;
+}
+
+static void source_is_stored_into(void)
+{
+    copy_while_told(told_child(stores_into_the_source));
+}
+
+/* The page is dirty, and mapped for writing, before the copy begins. */
+static void source_was_stored_into(void)
+{
+    int child = told_child(stores_into_the_source);
+    char byte = 0;
+
+    if (write(child, &byte, 1) != 1 || read(child, &byte, 1) != 1)
+        die("socket");
+    copy_while_told(child);
+}
+
+static void writes_the_source(int turn)
+{
+    int fd = open("../source", O_WRONLY);
+
+    if (pwrite(fd, "a marker", 8, (turn * 7 + 3) * BLOCK) != 8)
+        _exit(1);
+    close(fd);
+}
+
+static void source_is_written(void)
+{
+    copy_while_told(told_child(writes_the_source));
+}
+
+static void lengthens_and_shortens_the_source(int turn)
+{
+    if (truncate("../source", turn % 2 ? 64 * BLOCK + 4321 : 50 * BLOCK + 99) < 0)
+        _exit(1);
+}
+
+static void source_is_cut_and_grows(void)
+{
+    copy_while_told(told_child(lengthens_and_shortens_the_source));
+}
+
+static void writes_the_copy(int turn)
+{
+    int fd = open("copy", O_WRONLY);
+
+    if (pwrite(fd, "a marker", 8, (turn * 7 + 3) * BLOCK / 2) != 8)
+        _exit(1);
+    close(fd);
+}
+
+static void copy_is_written(void)
+{
+    copy_while_told(told_child(writes_the_copy));
+}
+
+static void appends_to_the_copy(int turn)
+{
+    int fd = open("copy", O_WRONLY | O_APPEND);
+
+    (void)turn;
+    if (write(fd, "a marker", 8) != 8)
+        _exit(1);
+    close(fd);
+}
+
+/* What it appends the copy runs over, plain; but where the copy ends, it ends. */
+static void copy_is_appended_to(void)
+{
+    copy_while_told(told_child(appends_to_the_copy));
+}
+
+static void punches_the_copy(int turn)
+{
+    int fd = open("copy", O_WRONLY);
+
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, turn * 3 * BLOCK, 4096) < 0)
+        _exit(1);
+    close(fd);
+}
+
+static void copy_is_punched(void)
+{
+    copy_while_told(told_child(punches_the_copy));
+}
+
+/* By io_submit(2), which libaio calls without libc. */
+static void written_by_the_kernel_unseen(void)
+{
+    unsigned long context = 0;
+    struct iocb request = {.aio_fildes = (unsigned)copy,
+                           .aio_lio_opcode = IOCB_CMD_PWRITE,
+                           .aio_buf = (uintptr_t) "a marker",
+                           .aio_nbytes = 8,
+                           .aio_offset = 4096};
+    struct iocb *list[1] = {&request};
+    struct io_event event = {0};
+
+    copy_blocks(HALF);
+    if (raw(SYS_io_setup, 1, (long)&context, 0, 0) < 0)
+        die("io_setup");
+    say("submitted", raw(SYS_io_submit, (long)context, 1, (long)list, 0));
+    raw(SYS_io_getevents, (long)context, 1, 1, (long)&event);
+    say("written", (long)event.res);
+    copy_blocks(1000);
+    say_place();
+}
+
 static const struct corner {
     const char *name;
     void (*turn)(void);
@@ -958,6 +1156,15 @@ static const struct corner {
     CORNER(source_is_read),
     CORNER(source_is_sent),
     CORNER(written_in_the_background),
+    CORNER(another_thread_writes),
+    CORNER(source_is_stored_into),
+    CORNER(source_was_stored_into),
+    CORNER(source_is_written),
+    CORNER(source_is_cut_and_grows),
+    CORNER(copy_is_written),
+    CORNER(copy_is_appended_to),
+    CORNER(copy_is_punched),
+    CORNER(written_by_the_kernel_unseen),
 };
 
 int main(int argc, char **argv)
