@@ -222,8 +222,10 @@ on_xfs() {
     for program in $programs; do
         each_call "$program"
     done
-    for program in dd busybox-cp python perl; do
+    for program in dd busybox-dd python perl; do
         verdict "$program: the source cannot be read" bad_source "$program"
+    done
+    for program in dd busybox-cp python perl; do
         verdict "$program without standard input" closed "$program" '<&-'
         verdict "$program without standard output" closed "$program" '>&-'
         verdict "$program without any standard descriptor" closed "$program" '<&- >&- 2>&-'

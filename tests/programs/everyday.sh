@@ -199,6 +199,12 @@ sanitized() { # SANITIZER FLAG...
     shared "$@" env LD_PRELOAD=@LIBRARY@ "$scratch/sanitized" ../source copy
 }
 
+# With mounts that end when it does.
+in_root() { # COMMAND...
+    # shellcheck disable=SC2016 # the other shell's
+    limited unshare -m sh -c 'mount --bind /usr root/usr && exec chroot root "$@"' - "$@"
+}
+
 in_a_chroot() {
     local way
     rm -rf root
@@ -206,15 +212,13 @@ in_a_chroot() {
     for name in bin lib lib64; do
         [ ! -L /$name ] || ln -s "usr/$name" "root/$name"
     done
-    mount --bind /usr root/usr
-    mounts+=("$PWD/root/usr")
     cp "$library" root/liboffload.so
     for way in plain ours; do
         cp --reflink=always source root/work/source
         if [ $way = plain ]; then
-            limited chroot root dd if=/work/source of=/work/$way bs=64k status=noxfer
+            in_root dd if=/work/source of=/work/$way bs=64k status=noxfer
         else
-            limited chroot root env LD_PRELOAD=/liboffload.so dd if=/work/source of=/work/$way bs=64k status=noxfer
+            in_root env LD_PRELOAD=/liboffload.so dd if=/work/source of=/work/$way bs=64k status=noxfer
         fi >"$scratch/$way.out" 2>&1
     done
     cmp "$scratch/plain.out" "$scratch/ours.out"

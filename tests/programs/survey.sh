@@ -31,6 +31,9 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+# Half of the source, in whole blocks of 64 KiB.
+export half_blocks=$((bytes / 131072)) half=$((bytes / 131072 * 65536))
+
 # ---- what the programs copy ------------------------------------------------------------------------
 
 make_files() {
@@ -39,7 +42,7 @@ make_files() {
     tr 'a-z' 'b-za' <source >other
     head -c $((bytes / 65536 * 65536)) source >blocks
     truncate -s "$bytes" holes
-    dd if=source of=holes bs=1M skip=1 seek=1 count=2 conv=notrunc status=none
+    dd if=source of=holes bs=64k skip=16 seek=16 count=$((half_blocks / 2)) conv=notrunc status=none
     mkdir tree
     cp --reflink=always source tree/source
     sed '2s/Quick/quick/' source | diff -u source - >change || true
@@ -99,16 +102,17 @@ same_time() {
         fail "plain it left a time of $(cat "$scratch/plain.time"), preloaded $(cat "$scratch/ours.time")"
 }
 
-# In hundredths of the whole blocks of the original.
+# In hundredths of the whole blocks of the original, or of a copy that is shorter.
 share() { # WAY
-    local original=source common size
+    local original=source common size length
     case $command in
     *../holes*) original=holes ;;
     *../blocks*) original=blocks ;;
     *../database*) original=database ;;
     esac
     [ ! -L "$1/original" ] || original=$(readlink -f "$1/original")
-    read -r common size _ < <("$extents" "$original" "$1/copy")
+    read -r common size length < <("$extents" "$original" "$1/copy")
+    [ "$length" -ge "$size" ] || size=$length
     echo $((common * 100 / (size / 4096 * 4096 + 1 - (size >= 4096))))
 }
 
