@@ -63,6 +63,7 @@ rsync -a tree/ mirrored/ && rsync -a --delete again/ mirrored/
 md5sum one two three five seven | sort
 '
 
+# shellcheck disable=SC2016
 project='
 set -e
 cat >configure.ac <<END
@@ -195,7 +196,10 @@ sanitized() { # SANITIZER FLAG...
     cc -g -D_GNU_SOURCE "-fsanitize=$sanitizer" "$@" -o "$scratch/sanitized" "$source_tree/tests/tools/copier.c" \
         2>"$scratch/cc.log" || skip "the compiler cannot: $(tail -n 1 "$scratch/cc.log")"
     # The address space that it wants may be taken by chance.
-    setarch -R true 2>/dev/null && set -- setarch -R || set --
+    set --
+    if setarch -R true 2>/dev/null; then
+        set -- setarch -R
+    fi
     shared "$@" env LD_PRELOAD=@LIBRARY@ "$scratch/sanitized" ../source copy
 }
 

@@ -32,14 +32,15 @@ while [ $# -gt 0 ]; do
 done
 
 # Half of the source, in whole blocks of 64 KiB.
-export half_blocks=$((bytes / 131072)) half=$((bytes / 131072 * 65536))
+export half_blocks=$((bytes / 131072))
+export half=$((half_blocks * 65536))
 
 # ---- what the programs copy ------------------------------------------------------------------------
 
 make_files() {
     make_source source "$bytes"
     printf 'few bytes' >small
-    tr 'a-z' 'b-za' <source >other
+    tr '[:lower:]' '[:upper:]' <source >other
     head -c $((bytes / 65536 * 65536)) source >blocks
     truncate -s "$bytes" holes
     dd if=source of=holes bs=64k skip=16 seek=16 count=$((half_blocks / 2)) conv=notrunc status=none
