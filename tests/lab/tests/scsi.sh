@@ -6,7 +6,8 @@
 
 tool=$build/tests/tools/diskcopy
 offload=$build/offload
-size=$((48 << 20))
+# More than one command takes.
+size=$((34 << 20))
 
 # ---- disks and witnesses ------------------------------------------------------------------------------
 
@@ -21,9 +22,11 @@ generic() { # NUMBER
 
 # Text of which each sector names its place and its disk. What the kernel has of the disk is older.
 fill() { # NUMBER
-    perl -e 'for (my $n = 0; $n * 512 < $ARGV[0]; $n++) {
+    local text=$scratch/text$1
+    [ -e "$text" ] || perl -e 'for (my $n = 0; $n * 512 < $ARGV[0]; $n++) {
         print pack("A511x", sprintf("sector %012d of disk %d\n", $n, $ARGV[1]) x 14);
-    }' $size "$1" >"$(lun_file "$1")"
+    }' $size "$1" >"$text"
+    cp "$text" "$(lun_file "$1")"
     blockdev --flushbufs "$(disk "$1")"
 }
 
