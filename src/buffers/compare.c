@@ -16,16 +16,46 @@
 
 #define PAGE ((uintptr_t)4096)
 
+/* No program's memory reaches so far (47 bits on x86-64, 48 on arm64, where more are asked for by a hint of mmap(2)). */
+#if defined(__x86_64__)
+#define MEMORY_END (((uintptr_t)1 << 47) - PAGE)
+#else
+#define MEMORY_END ((uintptr_t)1 << 48)
+#endif
+
 /* Behind the scratch memory: where what it holds is read once more. Takes no memory where that is never done. */
 #define AGAIN ((size_t)64 << 10)
+
+bool compare_is_memory(const void *bytes, size_t n)
+{
+    return (uintptr_t)bytes < MEMORY_END && n <= MEMORY_END - (uintptr_t)bytes;
+}
+
+static bool may_go;
+
+void compare_what_may_go(void)
+{
+    __atomic_store_n(&may_go, true, __ATOMIC_RELAXED);
+}
+
+/* Has the kernel read the program's memory. False if that is not all there. */
+static bool fetch(char *to, const char *bytes, size_t n)
+{
+    struct iovec here = {to, n}, there = {(void *)(uintptr_t)bytes, n};
+    return !settings.filtered && KERNEL(SYS_process_vm_readv, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == (long)n;
+}
 
 /*
  * Whether the bytes can be read without a signal: write(2) gives EFAULT for a buffer that is gone, and so must we.
  * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where
  * this is EINVAL, each page is read by process_vm_readv(2), which fails likewise.
  */
-static bool readable(const char *bytes, size_t n)
+bool compare_readable(const void *bytes, size_t n)
 {
+    if (!compare_is_memory(bytes, n))
+        return false;
+    if (n == 0)
+        return true;
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
     long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
@@ -39,6 +69,29 @@ static bool readable(const char *bytes, size_t n)
             return false;
     }
     return true;
+}
+
+/* Bytes: on the stack of a signal handler, which may have two kilobytes. */
+#define LOOK ((size_t)256)
+
+static bool is_there(const char *bytes, size_t n, int source, off_t from)
+{
+    char there[LOOK], fetched[LOOK];
+    if (__atomic_load_n(&may_go, __ATOMIC_RELAXED)) {
+        if (!fetch(fetched, bytes, n))
+            return false;
+        bytes = fetched;
+    }
+    long got = KERNEL(SYS_pread64, source, there, n, from);
+    /* With O_DIRECT so little cannot be read. */
+    return got == -EINVAL || (got == (long)n && memcmp(bytes, there, n) == 0);
+}
+
+bool compare_begins(const void *buffer, size_t n, int source, off_t from)
+{
+    size_t look = n < LOOK ? n : LOOK;
+    return is_there(buffer, look, source, from) &&
+           is_there((const char *)buffer + (n - look), look, source, from + (off_t)(n - look));
 }
 
 bool compare_take(struct compare_scratch *scratch, size_t n)
@@ -76,11 +129,24 @@ static void hold(struct compare_scratch *scratch, int source, off_t from, size_t
     scratch->held = got > 0 ? (size_t)got : 0;
 }
 
+static bool equals(const char *buffer, const char *bytes, size_t n, const struct compare_scratch *scratch)
+{
+    if (!__atomic_load_n(&may_go, __ATOMIC_RELAXED))
+        return memcmp(buffer, bytes, n) == 0;
+    for (size_t done = 0, part; done < n; done += part) {
+        char *fetched = scratch->bytes + scratch->room;
+        part = n - done < AGAIN ? n - done : AGAIN;
+        if (!fetch(fetched, buffer + done, part) || memcmp(fetched, bytes + done, part) != 0)
+            return false;
+    }
+    return true;
+}
+
 enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch)
 {
-    if (!readable(buffer, n))
+    if (!compare_readable(buffer, n))
         return REASON_BUFFER_GONE;
-    bool equal = held_from(scratch, from) >= n && memcmp(buffer, scratch->bytes + (from - scratch->from), n) == 0;
+    bool equal = held_from(scratch, from) >= n && equals(buffer, scratch->bytes + (from - scratch->from), n, scratch);
     return equal ? REASON_NONE : REASON_CHANGED_BYTES;
 }
 
@@ -102,6 +168,25 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
         n -= part;
     }
     return REASON_NONE;
+}
+
+enum reason compare_pieces(const struct iovec *pieces, size_t skip, size_t n, int source, off_t from,
+                           struct compare_scratch *scratch, bool held_only)
+{
+    enum reason why = REASON_NONE;
+    for (; n && why == REASON_NONE; pieces++) {
+        if (skip >= pieces->iov_len) {
+            skip -= pieces->iov_len;
+            continue;
+        }
+        const char *bytes = (const char *)pieces->iov_base + skip;
+        size_t part = pieces->iov_len - skip < n ? pieces->iov_len - skip : n;
+        why = held_only ? compare_held(bytes, part, from, scratch) : compare_buffer(bytes, part, source, from, scratch);
+        from += (off_t)part;
+        n -= part;
+        skip = 0;
+    }
+    return why;
 }
 
 bool compare_hold(struct compare_scratch *scratch, int source, off_t from, size_t n)

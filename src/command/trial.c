@@ -202,11 +202,12 @@ static enum reason judge(struct session *s, struct candidate *c, bool into_file)
 
 struct trial trial_run(int source, int destination, bool by_kernel, bool step)
 {
-    static const char any[1];
+    static const struct iovec piece = {(void *)"", 1};
+    static const struct program_write any = {&piece, 1, 1, -1};
     struct session s = {0};
     struct candidate c = {.source = source,
                           .destination = destination,
-                          .buffer = by_kernel ? NULL : any,
+                          .write = by_kernel ? NULL : &any,
                           .n = 1,
                           .blocked = ~(uint64_t)0};
     struct trial trial = {.why = REASON_NOT_REGULAR};

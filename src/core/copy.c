@@ -1,5 +1,7 @@
 #include "copy.h"
 
+#include "exact.h"
+#include "guess.h"
 #include "patterns.h"
 #include "probes.h"
 #include "report.h"
@@ -7,6 +9,7 @@
 #include "syscalls.h"
 #include "unseen.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -34,6 +37,7 @@ static void visit_end(struct session *s, const void *nothing)
 {
     (void)nothing;
     session_settle(s, REASON_UNFINISHED);
+    session_drop_proof(s);
     report_copy(s);
     table_release(s);
 }
@@ -87,19 +91,19 @@ void copy_settle_file_of(int fd, bool changes)
     table_leave(blocked);
 }
 
-void copy_settle_file_at(int directory, const char *path, int flags)
+void copy_settle_file_at(int directory, const char *path, int flags, bool changes)
 {
     struct stat st;
     uint64_t blocked;
     if (!path) {
-        copy_settle_file_of(directory, false);
+        copy_settle_file_of(directory, changes);
         return;
     }
     if (!table_enter(&blocked))
         return;
     if (KERNEL(SYS_newfstatat, directory, path, &st, flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) == 0) {
         struct file_state file = {.device = st.st_dev, .inode = st.st_ino};
-        table_each_of_file(&file, false, visit_settle, NULL);
+        table_each_of_file(&file, changes, visit_settle, NULL);
     }
     table_leave(blocked);
 }
@@ -144,23 +148,39 @@ static bool look(int fd, struct file_state *state)
     return regular;
 }
 
+/* Whether the candidate goes to the descriptor's own offset, which is not to be moved while others may do so too. */
+static bool moves_offset(const struct candidate *c)
+{
+    return c->write && c->write->at < 0;
+}
+
 /* Are these two files that a copy could be between? */
 static enum reason files_fit(struct candidate *c)
 {
-    if (!look(c->destination, &c->destination_state) || !look(c->source, &c->source_state))
+    bool regular = look(c->destination, &c->destination_state);
+    /* Looked at in either case: what is no file is not noted any more. */
+    if (!look(c->source, &c->source_state) || !regular)
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
-    return owned_holds(c->destination) ? REASON_NONE : REASON_SHARED;
+    if (owned_holds(c->destination))
+        return REASON_NONE;
+    c->exact = REASON_SHARED;
+    return moves_offset(c) ? REASON_SHARED : REASON_NONE;
 }
 
-/* Where the bytes stand in both files. `note`: how they were read, or NULL if the kernel is to copy from c->from. */
+/*
+ * Where the bytes stand in both files, and whether anything may run ahead there. `note`: how they were read, or NULL if
+ * c->from is known. c->to is set if the call has an offset of its own there.
+ */
 static enum reason places_fit(struct candidate *c, const struct read_note *note)
 {
-    c->to = KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR);
-    /* Bytes that were moved to another buffer: from the same place, as in the copy of a whole file. */
+    if (c->to < 0)
+        c->to = KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR);
     if (note)
-        c->from = recogniser_note_holds(note, c->buffer) ? recogniser_source_offset(note, c->buffer) : c->to;
+        c->from = recogniser_source_offset(note, c->write->pieces->iov_base);
+    if (c->exact == REASON_NONE && c->destination_state.size != c->to)
+        c->exact = REASON_OVERWRITES;
     if (c->from < 0 || c->to < 0 || settings_too_small(c->source_state.size - c->from))
         return REASON_TOO_SMALL;
     return REASON_NONE;
@@ -184,6 +204,8 @@ static struct session *take_place(const struct candidate *c)
         report_copy(s);
         s->tally = (struct tally){0};
         s->hold = s->cuts = 0;
+        s->mark = 0;
+        session_drop_proof(s);
     }
     return s;
 }
@@ -226,7 +248,7 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
 {
     if (patterns_wanted() && (!s->names || !patterns_allow(report_source(s), report_destination(s))))
         return REASON_EXCLUDED;
-    return unseen_uses(c);
+    return c->exact == REASON_NONE ? unseen_uses(c) : REASON_NONE;
 }
 
 /* Starts it, unless another thread's write may be in the middle of the file, or another thread's session in its way. */
@@ -237,6 +259,14 @@ static enum reason start_alone(struct session *s, const struct candidate *c)
         return REASON_NONE;
     session_settle(s, REASON_BUSY);
     return REASON_BUSY;
+}
+
+/* Nothing is to run ahead: the session stays a record, for this call and the next ones. */
+static enum reason make_exact(struct session *s)
+{
+    s->window = s->engine->first_step;
+    s->exact = true;
+    return REASON_NONE;
 }
 
 /*
@@ -254,7 +284,7 @@ static enum reason start_in(struct session *s, const struct candidate *c)
         why = proof == REASON_NONE ? may_serve(s, c) : proof;
     s->tally.reason = why;
     if (why == REASON_NONE)
-        why = start_alone(s, c);
+        why = c->exact == REASON_NONE ? start_alone(s, c) : make_exact(s);
     else
         session_drop_proof(s);
     if (!report_wanted())
@@ -312,17 +342,106 @@ static bool fits(struct candidate *c, const struct read_note *note)
     return goes_on;
 }
 
-/* A new session to serve the candidate, locked, or NULL. */
-static struct session *new_session(struct candidate *c)
+/* ---- one call by itself ---- */
+
+/* The record by which the candidate can be offloaded by itself, locked, or NULL and why there is none. */
+static struct session *exact_record(struct candidate *c, enum reason *why)
+{
+    settle_others(c);
+    struct session *s = take_place(c);
+    *why = s ? REASON_NONE : table_taken < TABLE_SIZE ? REASON_BUSY : REASON_TOO_MANY;
+    if (s && s->running)
+        *why = REASON_BUSY;
+    else if (s && !exact_renew(s, c))
+        *why = start_in(s, c);
+    if (!s || *why == REASON_NONE)
+        return s;
+    if (s->running || s->names || s->hold)
+        table_unlock(s);
+    else
+        table_release(s);
+    return NULL;
+}
+
+/*
+ * A write at the descriptor's offset, which it moves: while it is offloaded the session runs, so that other threads'
+ * calls wait for it, and is not begun if there is one under way that has not (underway.h).
+ */
+static enum reason write_and_step_on(struct session *s, const struct candidate *c)
+{
+    enum reason why = REASON_NONE;
+    session_run(s);
+    if (underway_any() || table_has_rival(s) || (!*underway_single && used_unseen(&streamed, &c->destination_state)))
+        why = REASON_BUSY;
+    if (why == REASON_NONE && KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR) != c->to)
+        why = REASON_MOVED;
+    if (why == REASON_NONE)
+        why = exact_write(s, c);
+    if (why == REASON_NONE && !session_step_on(c->destination, c->to, c->write->n))
+        why = REASON_MOVED;
+    session_stop(s);
+    return why;
+}
+
+/* The record goes back, and tells what came of the candidate. */
+static void leave_record(struct session *s, const struct candidate *c, enum reason why)
+{
+    if (why == REASON_NONE)
+        recogniser_served(c->source, c->destination);
+    else
+        s->tally.reason = why;
+    report_progress(s, false);
+    table_unlock(s);
+}
+
+static bool write_by_itself(struct candidate *c)
+{
+    enum reason why = c->exact;
+    struct session *s = c->n < EXACT_LEAST && !report_wanted() ? NULL : exact_record(c, &why);
+    if (s) {
+        why = moves_offset(c) ? write_and_step_on(s, c) : exact_write(s, c);
+        leave_record(s, c, why);
+    }
+    if (why != REASON_NONE)
+        refuse(c, why);
+    return why == REASON_NONE;
+}
+
+/* As sessions do, and copies of the kernel's: what they put into the file must not come between another thread's. */
+static size_t copy_by_itself(struct candidate *c)
 {
     enum reason why;
-    struct session *s = begin(c, &why);
-    if (!s)
+    size_t copied = 0;
+    bool counted = underway_begin(c->destination);
+    struct session *s = exact_record(c, &why);
+    if (s) {
+        copied = exact_copy(s, c, &why);
+        leave_record(s, c, why);
+    }
+    underway_end(counted);
+    if (!copied)
         refuse(c, why);
-    return s;
+    return copied;
 }
 
 /* ---- serving ---- */
+
+/*
+ * A new session to serve the candidate, locked, or NULL. The candidate may then be offloaded by itself, if c->exact
+ * says why nothing could run ahead; otherwise it has been refused.
+ */
+static struct session *new_session(struct candidate *c)
+{
+    enum reason why;
+    struct session *s = c->exact == REASON_NONE ? begin(c, &why) : NULL;
+    if (s || c->exact != REASON_NONE)
+        return s;
+    if (why == REASON_MAPPED || why == REASON_STREAMED || why == REASON_DESTINATION_USED)
+        c->exact = why;
+    else
+        refuse(c, why);
+    return NULL;
+}
 
 /* The program has come on with the copy. */
 static void leave_session(struct session *s)
@@ -338,13 +457,13 @@ static void leave_session(struct session *s)
 }
 
 /* A running session takes the write. */
-static bool write_running(int fd, const void *buffer, size_t n, bool *running)
+static bool write_running(int fd, const struct program_write *w, bool *running)
 {
     uint64_t blocked;
     if (!table_enter_running(&blocked))
         return false;
     struct session *s = running_session(fd);
-    bool served = s && session_write(s, buffer, n);
+    bool served = s && session_write(s, w);
     *running = s != NULL;
     if (s)
         leave_session(s);
@@ -352,36 +471,143 @@ static bool write_running(int fd, const void *buffer, size_t n, bool *running)
     return served;
 }
 
-/* The write may be the first of a copy, of bytes that were read as the note says. */
-static bool write_first(int fd, const void *buffer, size_t n, const struct read_note *note)
+/* The write is the first of a copy, perhaps, or one of those that are offloaded each by itself. */
+static bool write_candidate(struct candidate *c)
 {
-    uint64_t blocked;
-    struct candidate c = {.source = note->fd, .destination = fd, .buffer = buffer, .n = n};
-    if (!fits(&c, note) || !table_enter(&blocked))
-        return false;
-    c.blocked = blocked;
-    struct session *s = new_session(&c);
-    bool served = s && session_write(s, buffer, n);
-    if (s && !served)
-        refuse(&c, s->tally.reason);
-    if (s)
-        leave_session(s);
-    table_leave(blocked);
+    struct session *s = new_session(c);
+    if (!s)
+        return c->exact != REASON_NONE && write_by_itself(c);
+    bool served = session_write(s, c->write);
+    if (!served)
+        refuse(c, s->tally.reason);
+    leave_session(s);
     return served;
+}
+
+static struct candidate candidate_of(int fd, const struct program_write *w)
+{
+    return (struct candidate){.destination = fd,
+                              .write = w,
+                              .n = w->n,
+                              .to = w->at,
+                              .exact = w->at >= 0 ? REASON_PLACED : REASON_NONE};
+}
+
+/* The bytes are those of the source that `note` tells of, or (NULL) those that stand at c->from. */
+static bool write_from_source(struct candidate *c, const struct read_note *note)
+{
+    if (!fits(c, note) || !table_enter(&c->blocked))
+        return false;
+    bool served = write_candidate(c);
+    table_leave(c->blocked);
+    return served;
+}
+
+/* The write may be part of a copy, of bytes that were read as the note says. */
+static __attribute__((noinline)) bool write_first(int fd, const struct program_write *w, const struct read_note *note)
+{
+    struct candidate c = candidate_of(fd, w);
+    c.source = note->fd;
+    return write_from_source(&c, note);
+}
+
+/* Its bytes were read to other memory, or by another thread. */
+static __attribute__((noinline)) bool write_guessed(int fd, const struct program_write *w)
+{
+    if (recogniser_guess_wait) {
+        recogniser_guess_wait--;
+        return false;
+    }
+    struct candidate c = candidate_of(fd, w);
+    bool served = guess_source(&c) && write_from_source(&c, NULL);
+    guess_was(served);
+    return served;
+}
+
+static bool serve_write(int fd, const struct program_write *w)
+{
+    bool running = false;
+    if (w->n == 0 || w->n > LONGEST_CALL || switched_off())
+        return false;
+    if (w->at < 0 && copy_running() && write_running(fd, w, &running))
+        return true;
+    if (running)
+        return false;
+    const struct read_note *note = recogniser_match(w->pieces->iov_base);
+    if (note)
+        return recogniser_worth(note->fd, fd) && write_first(fd, w, note);
+    bool may_be_ours = w->at >= 0 ? w->n >= EXACT_LEAST : owned_holds(fd);
+    return may_be_ours && recogniser_may_guess(w->n) && write_guessed(fd, w);
 }
 
 bool copy_write(int fd, const void *buffer, size_t n)
 {
-    bool running = false;
-    if (n == 0 || n > LONGEST_CALL || switched_off())
-        return false;
-    if (copy_running() && write_running(fd, buffer, n, &running))
-        return true;
-    const struct read_note *note = running ? NULL : recogniser_read_of(buffer, n);
-    return note && recogniser_worth(note->fd, fd) && write_first(fd, buffer, n, note);
+    const struct iovec piece = {(void *)(uintptr_t)buffer, n};
+    const struct program_write w = {&piece, 1, n, -1};
+    return serve_write(fd, &w);
 }
 
-/* An offset of the program's, which may lie in memory that is not there: sendfile(2) gives EFAULT then. */
+bool copy_write_at(int fd, const void *buffer, size_t n, off_t at)
+{
+    const struct iovec piece = {(void *)(uintptr_t)buffer, n};
+    const struct program_write w = {&piece, 1, n, at};
+    return serve_write(fd, &w);
+}
+
+/*
+ * The bytes of the pieces from the first that is not empty on, which becomes the first. 0 if one of them may be refused
+ * by the kernel: the program's call gives the error.
+ */
+static size_t length_of(struct program_write *w)
+{
+    size_t n = 0;
+    for (int i = 0; i < w->count; i++) {
+        /* An address is looked at even where there is nothing to be read (import_iovec()). */
+        if (w->pieces[i].iov_len > LONGEST_CALL - n || !compare_is_memory(w->pieces[i].iov_base, w->pieces[i].iov_len))
+            return 0;
+        n += w->pieces[i].iov_len;
+    }
+    /* libstdc++ writes an empty piece before the bytes. */
+    for (; n && w->pieces->iov_len == 0; w->count--)
+        w->pieces++;
+    return n;
+}
+
+size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at)
+{
+    struct program_write w = {.pieces = pieces, .count = count, .at = at};
+    bool ours = at >= 0 || owned_holds(fd);
+    if (!ours || count <= 0 || count > IOV_MAX || !compare_readable(pieces, (size_t)count * sizeof *pieces))
+        return 0;
+    w.n = length_of(&w);
+    return w.n && serve_write(fd, &w) ? w.n : 0;
+}
+
+ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at)
+{
+    size_t left = n > 0 && !recogniser_is_irregular(fd) ? (size_t)n : 0;
+    for (int i = 0; i < count && left; i++) {
+        size_t part = pieces[i].iov_len < left ? pieces[i].iov_len : left;
+        if (part)
+            recogniser_note_at(fd, pieces[i].iov_base, part, at);
+        at += at < 0 ? 0 : (off_t)part;
+        left -= part;
+    }
+    return n;
+}
+
+void copy_mapped(int fd, const void *at, size_t n, off_t from)
+{
+    compare_what_may_go();
+    if (recogniser_is_irregular(fd))
+        return;
+    recogniser_note_source(fd);
+    guess_note_mapping(fd, at, n, from);
+}
+
+/* ---- copies that the kernel is asked for ---- */
+
+/* An offset of the program's, which may lie in memory that is not there: the kernel gives EFAULT then. */
 static bool offset_at(const off_t *pointer, off_t *offset)
 {
     if (settings.filtered)
@@ -396,6 +622,23 @@ static bool set_offset_at(off_t *pointer, off_t offset)
     return KERNEL(SYS_process_vm_writev, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == sizeof offset;
 }
 
+/* Where one side of the copy begins: at an offset of the program's or, if `pointer` is NULL, at the descriptor's. */
+static off_t begins_at(int fd, const off_t *pointer)
+{
+    off_t offset = -1;
+    if (!pointer)
+        return KERNEL(SYS_lseek, fd, 0, SEEK_CUR);
+    return offset_at(pointer, &offset) ? offset : -1;
+}
+
+/* Where it goes on. The kernel sets a descriptor's offset as simply (do_sendfile(), ksys_copy_file_range()). */
+static bool goes_on_at(int fd, off_t *pointer, off_t offset)
+{
+    if (pointer)
+        return set_offset_at(pointer, offset);
+    return KERNEL(SYS_lseek, fd, offset, SEEK_SET) == offset;
+}
+
 static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_t n)
 {
     if (s->pair.source != in) {
@@ -406,10 +649,8 @@ static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_
     if (from && !set_offset_at(from, at))
         return 0;
     n = session_copy(s, at, n);
-    if (n && from)
-        set_offset_at(from, at + (off_t)n);
-    else if (n)
-        KERNEL(SYS_lseek, in, at + (off_t)n, SEEK_SET);
+    if (n)
+        goes_on_at(in, from, at + (off_t)n);
     return n;
 }
 
@@ -427,27 +668,74 @@ static struct session *session_between(struct candidate *c)
     return worth ? new_session(c) : s;
 }
 
-size_t copy_between(int out, int in, off_t *from, size_t n)
+/* Offloads the copy by itself, and moves its offsets. *rest is what the program's own call has to copy after it. */
+static size_t copy_alone(struct candidate *c, off_t *from, off_t *to, size_t *rest)
 {
-    uint64_t blocked;
-    struct candidate c = {.source = in, .destination = out};
-    if (n == 0 || switched_off() || !may_be_copied(out, in) || !table_enter(&blocked))
+    bool keeps = (!from || set_offset_at(from, c->from)) && (!to || set_offset_at(to, c->to));
+    size_t copied = keeps ? copy_by_itself(c) : 0;
+    if (!copied)
         return 0;
-    c.blocked = blocked;
-    if (!from)
-        c.from = KERNEL(SYS_lseek, in, 0, SEEK_CUR);
-    else if (!offset_at(from, &c.from))
-        c.from = -1;
+    goes_on_at(c->source, from, c->from + (off_t)copied);
+    goes_on_at(c->destination, to, c->to + (off_t)copied);
+    off_t left = c->source_state.size - c->from;
+    size_t wanted = (off_t)c->n < left ? c->n : (size_t)left;
+    /* Less than all because a signal has come: then the kernel's own call would end as well. */
+    *rest = wanted - copied < EXACT_LEAST ? wanted - copied : 0;
+    return copied;
+}
+
+size_t copy_between(int out, int in, off_t *from, size_t n, size_t *rest)
+{
+    struct candidate c = {.source = in, .destination = out, .to = -1, .n = n < LONGEST_CALL ? n : LONGEST_CALL};
+    *rest = 0;
+    if (n == 0 || switched_off() || !may_be_copied(out, in) || !table_enter(&c.blocked))
+        return 0;
+    c.from = begins_at(in, from);
     size_t served = 0;
     struct session *s = c.from < 0 ? NULL : session_between(&c);
     if (s) {
-        s->blocked = blocked;
-        served = serve_copy(s, in, from, c.from, n < LONGEST_CALL ? n : LONGEST_CALL);
+        s->blocked = c.blocked;
+        served = serve_copy(s, in, from, c.from, c.n);
         if (!served)
             refuse(&c, s->tally.reason);
         leave_session(s);
+    } else if (c.exact != REASON_NONE && c.refused == REASON_NONE) {
+        served = copy_alone(&c, from, NULL, rest);
     }
-    table_leave(blocked);
+    table_leave(c.blocked);
+    return served;
+}
+
+/* The kernel serves this call by itself but for what it does not know. */
+static bool is_beyond_kernel(const struct candidate *c)
+{
+    struct session asked = {0};
+    session_identify(&asked, c);
+    return session_choose(&asked, c) == REASON_NONE && asked.engine->beyond_kernel;
+}
+
+/* Whether the copy is worth a look, which is asked of every call of every program. */
+static bool may_be_beyond_kernel(const struct copied_range *r)
+{
+    return r->n && !switched_off() && engine_any_beyond_kernel(settings.engines) && recogniser_worth(r->in, r->out);
+}
+
+size_t copy_range(struct copied_range *r)
+{
+    struct candidate c = {.source = r->in, .destination = r->out, .exact = REASON_OWN_CALL};
+    r->rest = 0;
+    if (!may_be_beyond_kernel(r) || !table_enter(&c.blocked))
+        return 0;
+    c.n = r->n < LONGEST_CALL ? r->n : LONGEST_CALL;
+    c.from = begins_at(r->in, r->from);
+    c.to = begins_at(r->out, r->to);
+    bool serves = c.from >= 0 && c.to >= 0 && fits(&c, NULL) && c.refused == REASON_NONE;
+    if (serves && !is_beyond_kernel(&c)) {
+        recogniser_refused(r->in, r->out, true);
+        serves = false;
+    }
+    size_t served = serves ? copy_alone(&c, r->from, r->to, &r->rest) : 0;
+    table_leave(c.blocked);
     return served;
 }
 

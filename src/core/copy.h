@@ -7,6 +7,7 @@
 #ifndef LIBOFFLOAD_COPY_H
 #define LIBOFFLOAD_COPY_H
 
+#include "exact.h"
 #include "owned.h"
 #include "recogniser.h"
 #include "session.h"
@@ -21,7 +22,7 @@
 
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
 void copy_settle_file_of(int fd, bool changes);
-void copy_settle_file_at(int directory, const char *path, int flags);
+void copy_settle_file_at(int directory, const char *path, int flags, bool changes);
 void copy_settle_every(void);
 void copy_close_from(unsigned first, unsigned last);
 void copy_count_written(int fd, size_t n);
@@ -46,11 +47,25 @@ static inline ssize_t copy_read(int fd, const void *buffer, ssize_t n)
     return n;
 }
 
+/* As copy_read(), for pread(2). */
+static inline ssize_t copy_read_at(int fd, const void *buffer, ssize_t n, off_t at)
+{
+    if (n > 0)
+        recogniser_note_at(fd, buffer, (size_t)n, at);
+    return n;
+}
+
 /* Whether copy_write() is to be asked at all. */
 static inline bool copy_may_serve(int fd, const void *buffer, size_t n)
 {
-    return copy_watching() ||
-           ((recogniser_noted(buffer) || recogniser_may_have_moved(n)) && !recogniser_is_irregular(fd));
+    return copy_watching() || ((recogniser_noted(buffer) || recogniser_may_guess(n)) && !recogniser_is_irregular(fd));
+}
+
+/* Likewise for a write of several pieces, the list of which may lie in memory that is not there. */
+static inline bool copy_may_serve_pieces(int fd)
+{
+    return copy_watching() || (recogniser_newest()->length && !recogniser_is_irregular(fd)) ||
+           (recogniser_may_guess(GUESS_LEAST) && !recogniser_is_irregular(fd));
 }
 
 /*
@@ -58,6 +73,21 @@ static inline bool copy_may_serve(int fd, const void *buffer, size_t n)
  * are, the offset has moved, write(2) must not be called and would have returned n.
  */
 bool copy_write(int fd, const void *buffer, size_t n);
+
+/* As copy_write(), for pwrite(2): the bytes are about to be put at `at`, and no offset moves. */
+bool copy_write_at(int fd, const void *buffer, size_t n, off_t at);
+
+/*
+ * As copy_write() and copy_write_at(), for writev(2), pwritev(2): at the descriptor's offset if `at` is -1. Returns the
+ * bytes that are there, or 0: make the call.
+ */
+size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at);
+
+/* Tells that a read of several pieces, as readv(2) or, if `at` is not -1, preadv(2) makes it, gave n bytes. Returns n. */
+ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at);
+
+/* Tells that n bytes of `fd` were mapped at that address. */
+void copy_mapped(int fd, const void *at, size_t n, off_t from);
 
 /* Tells that the program's own write to `fd` gave n bytes, or failed. `counted`: copy_writing()'s word. Returns n. */
 static inline ssize_t copy_wrote(int fd, ssize_t n, bool counted)
@@ -71,9 +101,20 @@ static inline ssize_t copy_wrote(int fd, ssize_t n, bool counted)
 /*
  * Asks for a copy of up to n bytes from `in`, at *from or, if that is NULL, at its offset, to the offset of `out`, as
  * sendfile(2) does it: offsets and *from move as there. Returns the bytes copied, or 0: nothing has happened, make
- * the call.
+ * the call. *rest is what the call would have copied besides: make it for so many bytes more, if there are any.
  */
-size_t copy_between(int out, int in, off_t *from, size_t n);
+size_t copy_between(int out, int in, off_t *from, size_t n, size_t *rest);
+
+/* A call of copy_file_range(2) without flags, each offset at a place of the program's or, if that is NULL, the descriptor's. */
+struct copied_range {
+    int in, out;
+    off_t *from, *to;
+    size_t n;
+    size_t rest; /* filled in, as by copy_between() */
+};
+
+/* As copy_between(), for that call. Serves what the kernel would not offload by itself, and nothing else. */
+size_t copy_range(struct copied_range *asked);
 
 /*
  * For the report alone: tells that the program is about to have the kernel copy from `in` to `out` by a call of its own
@@ -111,7 +152,18 @@ static inline bool copy_writing(int fd)
 static inline void copy_settle_path(int directory, const char *path, int flags)
 {
     if (copy_running())
-        copy_settle_file_at(directory, path, flags);
+        copy_settle_file_at(directory, path, flags, false);
+}
+
+/*
+ * As copy_settle_path(), for what sets a file's times, or (path NULL) a descriptor's: what was read of it until now is not
+ * to be read once more by us, which would move the time of access that the program has set.
+ */
+static inline void copy_setting_times(int directory, const char *path, int flags)
+{
+    if (copy_running())
+        copy_settle_file_at(directory, path, flags, true);
+    recogniser_forget_every();
 }
 
 /* As copy_settle(), for all files: before anything by which another process comes to hold what this one has open. */

@@ -10,6 +10,38 @@ __thread struct read_notes read_notes;
 uint8_t recogniser_ages[AGES];
 uint8_t recogniser_irregular[KINDS_KNOWN];
 
+uint64_t recogniser_sources[SOURCES];
+uint64_t recogniser_last_source;
+__thread unsigned recogniser_guess_wait;
+
+void recogniser_add_source(uint64_t source)
+{
+    static unsigned next;
+    int fd = (int)(uint32_t)source - 1;
+    if (recogniser_is_irregular(fd))
+        return;
+    __atomic_store_n(&recogniser_last_source, source, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < SOURCES; i++)
+        if (__atomic_load_n(&recogniser_sources[i], __ATOMIC_RELAXED) == source)
+            return;
+    unsigned place = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % SOURCES;
+    __atomic_store_n(&recogniser_sources[place], source, __ATOMIC_RELAXED);
+}
+
+void recogniser_forget_sources(void)
+{
+    for (unsigned i = 0; i < SOURCES; i++)
+        __atomic_store_n(&recogniser_sources[i], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&recogniser_last_source, 0, __ATOMIC_RELAXED);
+}
+
+int recogniser_source(unsigned place)
+{
+    uint64_t source = __atomic_load_n(&recogniser_sources[place], __ATOMIC_RELAXED);
+    int fd = (int)(uint32_t)source - 1;
+    return fd >= 0 && (uint8_t)(source >> 32) == recogniser_age(fd) ? fd : -1;
+}
+
 struct refusal {
     int in, out;
     uint8_t in_age, out_age;
@@ -24,6 +56,13 @@ void recogniser_found_irregular(int fd)
 {
     if ((unsigned)fd < KINDS_KNOWN)
         __atomic_store_n(&recogniser_irregular[fd], 1, __ATOMIC_RELAXED);
+}
+
+void recogniser_forget_every(void)
+{
+    for (unsigned i = 0; i < AGES; i++)
+        __atomic_store_n(&recogniser_ages[i], (uint8_t)(recogniser_ages[i] + 1), __ATOMIC_RELAXED);
+    recogniser_forget_sources();
 }
 
 static struct refusal *slot(int in, int out)
@@ -62,14 +101,21 @@ void recogniser_refused(int in, int out, bool for_good)
     *refusal = (struct refusal){in, out, recogniser_age(in), recogniser_age(out), for_good ? UINT_MAX : delay, delay};
 }
 
+void recogniser_served(int in, int out)
+{
+    struct refusal *refusal = slot(in, out);
+    if (is_of(refusal, in, out))
+        *refusal = (struct refusal){0};
+}
+
 off_t recogniser_source_offset(const struct read_note *note, const void *from)
 {
-    long offset = KERNEL(SYS_lseek, note->fd, 0, SEEK_CUR);
+    long offset = note->at >= 0 ? note->at : KERNEL(SYS_lseek, note->fd, 0, SEEK_CUR);
     if (offset < 0)
         return -1;
-    for (unsigned back = 1; back <= NOTES; back++) {
+    for (unsigned back = 1; note->at < 0 && back <= NOTES; back++) {
         const struct read_note *later = &read_notes.notes[(read_notes.next - back) % NOTES];
-        if (later->fd == note->fd)
+        if (later->fd == note->fd && later->at < 0)
             offset -= (long)later->length;
         if (later == note)
             break;

@@ -20,6 +20,7 @@ struct read_note {
     size_t length; /* bytes read; 0: no note */
     int fd;
     uint8_t age; /* the descriptor's then: its number may mean another file by now */
+    off_t at;    /* where in the file, if the read had an offset of its own (pread(2)); or -1: at the descriptor's */
 };
 
 /* The thread's last reads, the newest at notes[(next - 1) % NOTES]. Of one thread alone: no lock. */
@@ -51,14 +52,6 @@ static inline uint8_t recogniser_age(int fd)
     return __atomic_load_n(&recogniser_ages[(unsigned)fd % AGES], __ATOMIC_RELAXED);
 }
 
-/* Leaves a note of a read(2) that gave n > 0 bytes. */
-static inline void recogniser_note(int fd, const void *buffer, size_t n)
-{
-    if (recogniser_is_irregular(fd))
-        return;
-    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd, recogniser_age(fd)};
-}
-
 /* Whether any note's buffer holds the byte at `from`. What every write of every program asks. */
 static inline bool recogniser_noted(const void *from)
 {
@@ -84,34 +77,64 @@ static inline const struct read_note *recogniser_match(const void *from)
     return NULL;
 }
 
-/*
- * A write of that many bytes or more, out of memory to which nothing was read, is taken for a part of a copy if the
- * last read was as long: the program moves the bytes from one buffer to another in between. Streams with a buffer of
- * the file's own block size do (st_blksize, mostly a MiB on a file server). Shorter ones do not repay a wrong guess.
- */
-#define LARGE_WRITE ((size_t)64 << 10)
-
+/* The thread's last read; its length is 0 if there was none. */
 static inline const struct read_note *recogniser_newest(void)
 {
     return &read_notes.notes[(read_notes.next - 1) % NOTES];
 }
 
-static inline bool recogniser_may_have_moved(size_t n)
+/*
+ * The files that the process has read last, by any call and in any thread: where a write may have its bytes from that
+ * matches no read of its own thread. Each is a descriptor + 1 with its age above it, or 0.
+ */
+#define SOURCES 4
+extern uint64_t recogniser_sources[SOURCES];
+extern uint64_t recogniser_last_source __attribute__((visibility("hidden")));
+
+/* Whether writes of the thread are to be let pass before its next guess (guess.h), and how many. */
+extern __thread unsigned recogniser_guess_wait;
+
+void recogniser_add_source(uint64_t source);
+void recogniser_forget_sources(void);
+
+/* One of them, a descriptor that still means what was read; or -1. */
+int recogniser_source(unsigned place);
+
+/* Tells of a read by any call. Any thread, signal safe. */
+static inline void recogniser_note_source(int fd)
 {
-    return n >= LARGE_WRITE && recogniser_newest()->length >= n;
+    uint64_t source = (uint64_t)recogniser_age(fd) << 32 | (uint32_t)(fd + 1);
+    if (__atomic_load_n(&recogniser_last_source, __ATOMIC_RELAXED) != source)
+        recogniser_add_source(source);
 }
 
-/* The note of the read whose bytes a write of n bytes at `from` is likely to write, or NULL. */
-static inline const struct read_note *recogniser_read_of(const void *from, size_t n)
+/* Leaves a note of a read that gave n > 0 bytes, at an offset of its own or, if that is -1, at the descriptor's. */
+static inline void recogniser_note_at(int fd, const void *buffer, size_t n, off_t at)
 {
-    const struct read_note *note = recogniser_match(from), *newest = recogniser_newest();
-    bool moved = !note && recogniser_may_have_moved(n) && newest->age == recogniser_age(newest->fd);
-    return moved ? newest : note;
+    if (recogniser_is_irregular(fd))
+        return;
+    recogniser_note_source(fd);
+    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd, recogniser_age(fd), at};
+}
+
+/* Leaves a note of a read(2). */
+static inline void recogniser_note(int fd, const void *buffer, size_t n)
+{
+    recogniser_note_at(fd, buffer, n, -1);
+}
+
+/* Smaller writes are not looked for by content: lines, records. The smallest buffer that programs copy by is dd's. */
+#define GUESS_LEAST ((size_t)512)
+
+/* Whether a write of n bytes may be one whose bytes were read to other memory, or by another thread. */
+static inline bool recogniser_may_guess(size_t n)
+{
+    return n >= GUESS_LEAST && __atomic_load_n(&recogniser_last_source, __ATOMIC_RELAXED) != 0;
 }
 
 /*
- * Where in its file the byte at `from` was read, by a note of this thread that holds it: the descriptor's offset now,
- * less what was read through it since. -1 if the descriptor has none.
+ * Where in its file the byte at `from` was read, by a note of this thread that holds it: what the read said, or the
+ * descriptor's offset now, less what was read through it since. -1 if the descriptor has none.
  */
 off_t recogniser_source_offset(const struct read_note *note, const void *from);
 
@@ -129,6 +152,9 @@ bool recogniser_gave_up(int in, int out);
 /* The pair was looked at and is no copy (`for_good`: and cannot become one while the descriptors stay). */
 void recogniser_refused(int in, int out, bool for_good);
 
+/* The pair is a copy after all: it is asked about at each match again. */
+void recogniser_served(int in, int out);
+
 /* The descriptor was found to be no regular file. Any thread, signal safe. */
 void recogniser_found_irregular(int fd);
 
@@ -142,5 +168,8 @@ static inline void recogniser_forget(int fd)
     if ((unsigned)fd < KINDS_KNOWN)
         __atomic_store_n(&recogniser_irregular[fd], 0, __ATOMIC_RELAXED);
 }
+
+/* What every thread has noted until now means nothing any more. */
+void recogniser_forget_every(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "../buffers/compare.h"
+#include "holes.h"
 #include "probes.h"
 #include "settings.h"
 #include "signals.h"
@@ -44,7 +45,7 @@ unsigned session_kernel(void)
     return KERNEL_VERSION(part[0] & 255, part[1] & 255, part[2] < 255 ? part[2] : 255);
 }
 
-static long monotonic_ns(void)
+long session_clock(void)
 {
     struct timespec now;
     KERNEL(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
@@ -68,14 +69,32 @@ static bool unchanged(const struct session *s, int fd, const struct file_state *
     return look(s, fd, &is) && guard_same_state(&is, was);
 }
 
-static bool source_unchanged(const struct session *s)
+/* Whether the engine knows nothing better of the source than what we have just seen. */
+static bool confirmed(const struct session *s, const struct file_state *source)
 {
-    return unchanged(s, s->pair.source, &s->source);
+    return !s->engine->confirms || s->engine->confirms(&s->pair, source);
+}
+
+bool session_source_unchanged(const struct session *s)
+{
+    return unchanged(s, s->pair.source, &s->source) && confirmed(s, &s->source);
 }
 
 static bool destination_unchanged(const struct session *s)
 {
     return unchanged(s, s->pair.destination, &s->left);
+}
+
+/* Whether the descriptor has one of these status flags. */
+static bool has_flag(int fd, long wanted)
+{
+    long flags = KERNEL(SYS_fcntl, fd, F_GETFL);
+    return flags >= 0 && flags & wanted;
+}
+
+bool session_writes_with(const struct session *s, long flags)
+{
+    return has_flag(s->pair.destination, flags);
 }
 
 /* ---- may it begin? ---- */
@@ -88,7 +107,7 @@ static enum reason destination_fits(const struct candidate *c, struct session *s
     if (flags & O_APPEND)
         return REASON_APPENDS;
     s->direct = flags & O_DIRECT;
-    if (c->destination_state.size != c->to)
+    if (c->exact == REASON_NONE && c->destination_state.size != c->to)
         return REASON_OVERWRITES;
     return REASON_NONE;
 }
@@ -102,6 +121,7 @@ enum reason session_choose(struct session *s, const struct candidate *c)
     s->pair.destination_fs = (uint64_t)destination.f_type;
     s->pair.block = (unsigned)destination.f_bsize;
     s->pair.kernel = session_kernel();
+    s->pair.smb_alone = settings.smb_alone;
     enum reason why;
     s->engine = engine_choose(&s->pair, settings.engines, &why);
     return s->engine ? REASON_NONE : why;
@@ -112,7 +132,7 @@ static enum reason alignment_fits(const struct candidate *c, const struct sessio
     off_t granule = (off_t)s->engine->granule(&s->pair);
     if (granule <= 0 || s->shift % granule)
         return REASON_SHIFTED;
-    return c->to % granule ? REASON_UNALIGNED : REASON_NONE;
+    return c->exact == REASON_NONE && c->to % granule ? REASON_UNALIGNED : REASON_NONE;
 }
 
 void session_identify(struct session *s, const struct candidate *c)
@@ -125,7 +145,7 @@ void session_identify(struct session *s, const struct candidate *c)
         .destination = c->destination,
         .source_device = c->source_state.device,
         .destination_device = c->destination_state.device,
-        .compares = c->buffer != NULL,
+        .compares = c->write != NULL,
     };
 }
 
@@ -139,7 +159,7 @@ static enum reason server_shows(struct session *s, const struct candidate *c)
     signals_let_end(c->blocked);
     if (!look(s, s->pair.source, &source) || !look(s, s->pair.destination, &destination))
         return REASON_SERVER_FAILED;
-    if (source.size != s->source.size)
+    if (source.size != s->source.size || !confirmed(s, &source))
         return REASON_SOURCE_CHANGED;
     if (destination.size != s->left.size)
         return REASON_DESTINATION_CHANGED;
@@ -162,28 +182,50 @@ enum reason session_fits(struct session *s, const struct candidate *c)
         return why;
     s->fine_stamps = guard_fine_stamps(s->pair.kernel, s->pair.source_fs) &&
                      guard_fine_stamps(s->pair.kernel, s->pair.destination_fs);
+    /* To ask a server for each write by itself takes longer than to send it. */
     if (s->engine->remote)
-        return server_shows(s, c);
+        return c->exact == REASON_NONE ? server_shows(s, c) : c->exact;
+    /* What the kernel is asked for is what the source holds then, and nothing is ahead of it. */
+    if (c->exact != REASON_NONE && !c->write)
+        return REASON_NONE;
     return guard_would_show(&s->source, s->fine_stamps) ? REASON_NONE : REASON_YOUNG;
 }
 
 void session_drop_proof(struct session *s)
 {
     compare_drop(&s->scratch);
+    s->exact = false;
 }
 
 enum reason session_prove(struct session *s, const struct candidate *c)
 {
-    if (!c->buffer)
+    if (!c->write)
         return REASON_NONE;
     if (!compare_take(&s->scratch, s->engine && !s->engine->freezes_source ? s->engine->first_step : 0))
         return REASON_NO_MEMORY;
     /* Enough to recognise a copy by; session_write() compares every byte. */
     size_t n = c->n < COMPARE_SCRATCH ? c->n : COMPARE_SCRATCH;
-    enum reason why = compare_buffer(c->buffer, n, c->source, c->from, &s->scratch);
+    enum reason why = compare_pieces(c->write->pieces, 0, n, c->source, c->from, &s->scratch, false);
     if (why != REASON_NONE)
         session_drop_proof(s);
     return why;
+}
+
+void session_run(struct session *s)
+{
+    __atomic_store_n(&s->running, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
+    if (s->engine->remote)
+        __atomic_add_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
+}
+
+void session_stop(struct session *s)
+{
+    __atomic_store_n(&s->asked, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&s->running, 0, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
+    if (s->engine->remote)
+        __atomic_sub_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
 }
 
 void session_start(struct session *s, const struct candidate *c)
@@ -193,10 +235,7 @@ void session_start(struct session *s, const struct candidate *c)
     s->untouched = true;
     s->tally.engine = s->engine->name;
     PROBE_RECOGNISE(c->source, c->destination);
-    __atomic_store_n(&s->running, 1, __ATOMIC_SEQ_CST);
-    __atomic_add_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
-    if (s->engine->remote)
-        __atomic_add_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
+    session_run(s);
 }
 
 /* ---- the frontier ---- */
@@ -208,8 +247,7 @@ static off_t whole_granules(const struct session *s, off_t end)
     return end >= source_end(s) || end <= s->frontier ? source_end(s) : end;
 }
 
-/* Would a plain copy meet the file size limit, or a full disk, that an engine does not meet? */
-static enum reason limits_allow(const struct session *s, off_t end)
+enum reason session_limits(const struct session *s, off_t end, uint64_t bytes)
 {
     struct rlimit limit;
     if (KERNEL(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) < 0 || (rlim_t)end > limit.rlim_cur)
@@ -217,13 +255,11 @@ static enum reason limits_allow(const struct session *s, off_t end)
     struct statfs fs;
     if (KERNEL(SYS_fstatfs, s->pair.destination, &fs) < 0)
         return REASON_SPACE;
-    uint64_t wanted = (uint64_t)(source_end(s) - s->mark);
-    uint64_t with_room_to_map_it = wanted + wanted / 64 + (4 << 20);
+    uint64_t with_room_to_map_it = bytes + bytes / 64 + (4 << 20);
     return fs.f_bavail * (uint64_t)fs.f_bsize >= with_room_to_map_it ? REASON_NONE : REASON_SPACE;
 }
 
-/* Small steps for an engine that is slow here, large ones for a fast one. */
-static void adapt_window(struct session *s, long ns)
+void session_adapt(struct session *s, long ns)
 {
     if (ns > LONG_CALL_NS && s->window > s->engine->first_step / 4)
         s->window /= 2;
@@ -246,13 +282,6 @@ static void write_what_is_held(const struct session *s)
             return;
         at += n;
     }
-}
-
-/* Whether the descriptor has one of these status flags. */
-static bool has_flag(int fd, long wanted)
-{
-    long flags = KERNEL(SYS_fcntl, fd, F_GETFL);
-    return flags >= 0 && flags & wanted;
 }
 
 /*
@@ -286,15 +315,14 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
         return s->engine->failure;
     if (now.size != reached)
         return s->engine->failure;
-    if (has_flag(s->pair.destination, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
+    if (session_writes_with(s, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
         return s->engine->failure;
     PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
     return REASON_NONE;
 }
 
-/* Why the engine's last call failed. */
-static enum reason engine_failure(const struct session *s)
+enum reason session_engine_failure(const struct session *s)
 {
     return s->pair.why == REASON_NONE ? s->engine->failure : s->pair.why;
 }
@@ -302,16 +330,16 @@ static enum reason engine_failure(const struct session *s)
 /* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
 static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
-    long began = monotonic_ns();
+    long began = session_clock();
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     /* What took that time may be less than the window. */
     if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
         s->window = (size_t)copied;
-    adapt_window(s, monotonic_ns() - began);
-    enum reason why = copied > 0 ? REASON_NONE : engine_failure(s);
+    session_adapt(s, session_clock() - began);
+    enum reason why = copied > 0 ? REASON_NONE : session_engine_failure(s);
     if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
         why = REASON_SOURCE_CHANGED;
-    if (why == REASON_NONE && holds && !source_unchanged(s))
+    if (why == REASON_NONE && holds && !session_source_unchanged(s))
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE)
         why = accept_step(s, s->frontier + copied, holds || s->engine->freezes_source);
@@ -344,10 +372,10 @@ static enum reason look_at_destination(const struct session *s)
 /* What must hold before each step up to `end`. */
 static enum reason may_step(const struct session *s, off_t end)
 {
-    enum reason why = limits_allow(s, end);
+    enum reason why = session_limits(s, end, (uint64_t)(source_end(s) - s->mark));
     if (why == REASON_NONE)
         why = look_at_destination(s);
-    if (why == REASON_NONE && !source_unchanged(s))
+    if (why == REASON_NONE && !session_source_unchanged(s))
         why = REASON_SOURCE_CHANGED;
     return why;
 }
@@ -421,14 +449,15 @@ static enum reason position_holds(const struct session *s)
     return KERNEL(SYS_lseek, s->pair.destination, 0, SEEK_CUR) == s->mark ? REASON_NONE : REASON_MOVED;
 }
 
-/* With O_DIRECT the kernel refuses what is not aligned; whether it would is its word, so such a write is made. */
-static bool direct_allows(const struct session *s, const void *buffer, size_t n)
+bool session_direct_allows(const struct session *s, const struct program_write *w, off_t at)
 {
-    return !s->direct || ((uintptr_t)buffer | n | (uintptr_t)s->mark) % DIRECT_BLOCK == 0;
+    uintptr_t bits = (uintptr_t)at;
+    for (int i = 0; s->direct && i < w->count; i++)
+        bits |= (uintptr_t)w->pieces[i].iov_base | w->pieces[i].iov_len;
+    return !s->direct || bits % DIRECT_BLOCK == 0;
 }
 
-/* Moves a descriptor's offset on by n, if it stood at `at`. */
-static bool step_on(int fd, off_t at, size_t n)
+bool session_step_on(int fd, off_t at, size_t n)
 {
     long now = KERNEL(SYS_lseek, fd, n, SEEK_CUR);
     if (now >= 0 && now != at + (off_t)n)
@@ -439,7 +468,7 @@ static bool step_on(int fd, off_t at, size_t n)
 /* The destination holds n bytes more of what the program wrote. */
 static enum reason move_mark(struct session *s, size_t n)
 {
-    if (!step_on(s->pair.destination, s->mark, n))
+    if (!session_step_on(s->pair.destination, s->mark, n))
         return REASON_MOVED;
     s->mark += (off_t)n;
     s->untouched = false;
@@ -449,44 +478,45 @@ static enum reason move_mark(struct session *s, size_t n)
 }
 
 /* Is what the program writes at the mark what the source holds there? */
-static enum reason holds_source(struct session *s, const void *buffer, size_t n)
+static enum reason holds_source(struct session *s, const struct program_write *w)
 {
-    return compare_buffer(buffer, n, s->pair.source, s->mark - s->shift, &s->scratch);
+    return compare_pieces(w->pieces, 0, w->n, s->pair.source, s->mark - s->shift, &s->scratch, false);
 }
 
 static enum reason still_as_they_were(const struct session *s)
 {
-    if (!source_unchanged(s))
+    if (!session_source_unchanged(s))
         return REASON_SOURCE_CHANGED;
     return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
 }
 
 /* The write is proven against a source that the engine freezes. */
-static enum reason prove_frozen(struct session *s, const void *buffer, size_t n)
+static enum reason prove_frozen(struct session *s, const struct program_write *w)
 {
-    off_t goal = s->mark + (off_t)n;
+    off_t goal = s->mark + (off_t)w->n;
     /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
-    enum reason why = holds_source(s, buffer, n);
+    enum reason why = holds_source(s, w);
     /* And again afterwards: what was cloned may be younger than what was compared. */
     if (why == REASON_NONE && goal > s->frontier) {
         why = reach(s, goal);
-        why = why == REASON_NONE ? holds_source(s, buffer, n) : why;
+        why = why == REASON_NONE ? holds_source(s, w) : why;
     }
     /* Asked last, so that it holds for all that was read and compared before. */
     return why == REASON_NONE ? still_as_they_were(s) : why;
 }
 
 /* The write is proven against what was held of the source when it was copied. */
-static enum reason prove_held(struct session *s, const char *buffer, size_t n)
+static enum reason prove_held(struct session *s, const struct program_write *w)
 {
     enum reason why = REASON_NONE;
-    off_t at = s->mark, goal = s->mark + (off_t)n;
+    off_t at = s->mark, goal = s->mark + (off_t)w->n;
     while (why == REASON_NONE && at < goal) {
         if (at >= s->frontier)
             why = step_ahead(s);
         off_t end = goal < s->frontier ? goal : s->frontier;
         if (why == REASON_NONE)
-            why = compare_held(buffer + (at - s->mark), (size_t)(end - at), at - s->shift, &s->scratch);
+            why = compare_pieces(w->pieces, (size_t)(at - s->mark), (size_t)(end - at), s->pair.source, at - s->shift,
+                                 &s->scratch, true);
         at = end;
     }
     /* By what this machine knows: the server has been asked when it copied, and is asked again at the next step. */
@@ -495,28 +525,59 @@ static enum reason prove_held(struct session *s, const char *buffer, size_t n)
     return why;
 }
 
-bool session_write(struct session *s, const void *buffer, size_t n)
+/*
+ * The program has moved on from the mark, over bytes that it does not write. They must read as zeros then, and take no
+ * space, as where plain calls have sought over them: in a copy of a file with holes they mostly do already.
+ */
+static bool sought_over(struct session *s)
 {
-    off_t goal = s->mark + (off_t)n;
+    off_t at = KERNEL(SYS_lseek, s->pair.destination, 0, SEEK_CUR);
+    if (at <= s->mark || at > source_end(s) || !s->engine->freezes_source)
+        return false;
+    if (reach(s, at) != REASON_NONE || look_at_destination(s) != REASON_NONE)
+        return false;
+    if (holes_has_blocks(s->pair.destination, s->mark, at)) {
+        bool made = holes_make(s->pair.destination, s->mark, at) && guard_stamp(s->pair.destination, s->fine_stamps);
+        look(s, s->pair.destination, &s->left);
+        s->untouched = true;
+        if (!made || s->left.size != s->frontier)
+            return false;
+    }
+    s->mark = at;
+    return true;
+}
+
+static enum reason write_at_mark(struct session *s, const struct program_write *w)
+{
+    off_t goal = s->mark + (off_t)w->n;
     enum reason why = goal > s->frontier ? position_holds(s) : REASON_NONE;
     /* The engine was chosen for copies that the kernel is asked for, which prove nothing of a buffer. */
     if (why == REASON_NONE && !s->engine->freezes_source && !s->pair.compares)
         why = REASON_DESTINATION_USED;
     if (why == REASON_NONE && goal > source_end(s))
         why = REASON_SOURCE_ENDED;
-    if (why == REASON_NONE && !direct_allows(s, buffer, n))
+    if (why == REASON_NONE && !session_direct_allows(s, w, s->mark))
         why = REASON_UNALIGNED;
     if (why == REASON_NONE)
-        why = s->engine->freezes_source ? prove_frozen(s, buffer, n) : prove_held(s, buffer, n);
-    if (why == REASON_NONE)
-        why = move_mark(s, n);
-    if (why != REASON_NONE)
+        why = s->engine->freezes_source ? prove_frozen(s, w) : prove_held(s, w);
+    return why == REASON_NONE ? move_mark(s, w->n) : why;
+}
+
+bool session_write(struct session *s, const struct program_write *w)
+{
+    off_t mark = s->mark;
+    enum reason why = write_at_mark(s, w);
+    if ((why == REASON_MOVED || why == REASON_CHANGED_BYTES || why == REASON_SOURCE_ENDED) && sought_over(s))
+        why = write_at_mark(s, w);
+    if (why != REASON_NONE) {
+        /* What was sought over is not the file's as long as nothing is written behind it. */
+        s->mark = mark;
         session_settle(s, why);
+    }
     return why == REASON_NONE;
 }
 
-/* A signal that the program does not block has come: a copy in the kernel would end early and say how far it got. */
-static bool signal_waits(const struct session *s)
+bool session_signal_waits(const struct session *s)
 {
     uint64_t pending = 0;
     KERNEL(SYS_rt_sigpending, &pending, sizeof pending);
@@ -527,7 +588,7 @@ static bool signal_waits(const struct session *s)
 static enum reason reach_by_steps(struct session *s, off_t goal)
 {
     enum reason why = goal > source_end(s) ? REASON_SOURCE_ENDED : REASON_NONE;
-    while (why == REASON_NONE && s->frontier < goal && !signal_waits(s) &&
+    while (why == REASON_NONE && s->frontier < goal && !session_signal_waits(s) &&
            !__atomic_load_n(&s->asked, __ATOMIC_SEQ_CST))
         why = advance(s, goal);
     return why;
@@ -588,12 +649,8 @@ void session_settle(struct session *s, enum reason why)
         cut_back(s);
     if (trouble != REASON_NONE)
         why = trouble;
-    __atomic_store_n(&s->asked, 0, __ATOMIC_SEQ_CST);
     PROBE_SETTLE(s->pair.destination, reason_name(why));
     s->tally.reason = why;
     session_drop_proof(s);
-    __atomic_store_n(&s->running, 0, __ATOMIC_SEQ_CST);
-    __atomic_sub_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
-    if (s->engine->remote)
-        __atomic_sub_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
+    session_stop(s);
 }

@@ -22,6 +22,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
+
+/* What the program wants written: pieces of memory, any of which may not be there. */
+struct program_write {
+    const struct iovec *pieces; /* the first is not empty */
+    int count;
+    size_t n; /* bytes of all pieces */
+    off_t at; /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
+};
 
 struct tally {
     uint64_t offloaded; /* bytes that engines put into the destination and that stayed */
@@ -45,6 +54,7 @@ struct session {
     struct file_state source; /* as it was before anything was copied */
     struct file_state left;   /* the destination as we left it */
     const struct engine *engine;
+    bool exact;     /* not running: the engine is one for single writes and copies between these files (exact.h) */
     off_t shift;    /* an offset in the destination, less that of the same byte in the source */
     off_t mark;     /* offset in the destination */
     off_t frontier; /* offset in the destination, and its size; never before the mark */
@@ -55,7 +65,7 @@ struct session {
     uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
     uint64_t hold;    /* the session may begin again when tally.written has reached this */
     unsigned cuts;    /* how often it was settled with its frontier ahead */
-    /* Has its bytes while running. If the engine does not freeze the source it holds what was copied last. */
+    /* Has its bytes while running, or exact. If the engine does not freeze the source it holds what was copied last. */
     struct compare_scratch scratch;
     char *names; /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
     struct tally tally;
@@ -77,10 +87,11 @@ extern unsigned sessions_remote __attribute__((visibility("hidden")));
 
 /* A write, or a copy asked of the kernel, that could begin a session. */
 struct candidate {
-    int source, destination; /* descriptors */
-    off_t from, to;          /* offset in the source; in the destination */
-    const void *buffer;      /* what is to be written, or NULL: the kernel copies */
-    size_t n;                /* bytes */
+    int source, destination;           /* descriptors */
+    off_t from, to;                    /* offset in the source; in the destination */
+    size_t n;                          /* bytes */
+    const struct program_write *write; /* or NULL: the kernel copies */
+    enum reason exact; /* why nothing may run ahead: it is offloaded by itself (exact.h), or not; or REASON_NONE */
     struct file_state source_state, destination_state;
     uint64_t blocked;    /* the signals that the program blocks (signals.h) */
     enum reason refused; /* why it will not be served, if that is known already; then only its record is wanted */
@@ -88,6 +99,36 @@ struct candidate {
 
 /* Fills in a session, which is not running, with the files that the candidate names. */
 void session_identify(struct session *session, const struct candidate *candidate);
+
+/*
+ * Would a plain copy up to `end` meet the file size limit, or one of that many bytes a full disk, which an engine might
+ * not meet? REASON_NONE if not.
+ */
+enum reason session_limits(const struct session *session, off_t end, uint64_t bytes);
+
+/* Nanoseconds of a clock that only goes forward. */
+long session_clock(void);
+
+/* The engine's last call took so long: smaller windows for one that is slow here, larger ones for a fast one. */
+void session_adapt(struct session *session, long ns);
+
+/* A signal that the program does not block has come: a copy in the kernel would end early and say how far it got. */
+bool session_signal_waits(const struct session *session);
+
+/* Whether the destination's descriptor has one of these status flags (F_GETFL, fcntl(2)). */
+bool session_writes_with(const struct session *session, long flags);
+
+/* Whether the source is as the session knows it. */
+bool session_source_unchanged(const struct session *session);
+
+/*
+ * With O_DIRECT the kernel refuses what is not aligned; whether it would is its word. False if the write, which goes to
+ * `at`, is to be the program's for that.
+ */
+bool session_direct_allows(const struct session *session, const struct program_write *write, off_t at);
+
+/* Why the last call of the session's engine failed. */
+enum reason session_engine_failure(const struct session *session);
 
 /*
  * Could an offload serve the candidate? Fills in the session, which is not running, and asks the engines. REASON_NONE
@@ -107,14 +148,25 @@ enum reason session_prove(struct session *session, const struct candidate *candi
 /* Gives back what session_prove() took, for a session that is not going to start. */
 void session_drop_proof(struct session *session);
 
+/*
+ * Makes the session one that other threads see, and wait for or settle before they touch its files; and takes that back.
+ * session_start() and session_settle() do so; by itself it is for what runs no longer than one call of the program.
+ */
+void session_run(struct session *session);
+void session_stop(struct session *session);
+
+/* Moves the offset of a descriptor that stood at `at` on by n bytes. False, and it has not moved, if it stood elsewhere. */
+bool session_step_on(int fd, off_t at, size_t n);
+
 /* Starts the session that session_fits() and session_prove() found good, with the mark at the candidate's place. */
 void session_start(struct session *session, const struct candidate *candidate);
 
 /*
- * The program writes n bytes from `buffer` to the destination. True: the destination holds them, the mark, and the
- * descriptor's offset, have moved; the write is not to be made. False: the session was settled, nothing has moved.
+ * The program writes to the destination, at the descriptor's offset. True: the destination holds all of it, the mark,
+ * and the descriptor's offset, have moved; the write is not to be made. False: the session was settled, nothing has
+ * moved.
  */
-bool session_write(struct session *session, const void *buffer, size_t n);
+bool session_write(struct session *session, const struct program_write *write);
 
 /*
  * The program has the kernel copy n bytes from `from` in the source to the destination's offset. As session_write(),

@@ -19,6 +19,14 @@ unsigned engine_bit(const char *name, size_t n)
     return 0;
 }
 
+bool engine_any_beyond_kernel(unsigned allowed)
+{
+    for (unsigned i = 0; engines[i]; i++)
+        if (engines[i]->beyond_kernel && allowed >> i & 1)
+            return true;
+    return false;
+}
+
 enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigned allowed)
 {
     return allowed >> place & 1 ? engines[place]->refuses(pair) : REASON_NO_ENGINE;

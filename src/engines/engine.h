@@ -7,6 +7,7 @@
 #ifndef LIBOFFLOAD_ENGINE_H
 #define LIBOFFLOAD_ENGINE_H
 
+#include "../core/guards.h"
 #include "../core/reasons.h"
 
 #include <stdbool.h>
@@ -25,6 +26,7 @@ struct file_pair {
     bool no_clone;     /* the server engine's: it has found that these files cannot share extents */
     bool array_failed; /* the array engine's: the disks are not to be asked again for these files */
     enum reason why;   /* what an engine whose copy() failed knows better than its `failure`; or REASON_NONE */
+    bool smb_alone;    /* the user's word that nobody else changes what is copied on SMB shares (OFFLOAD_SMB_ALONE) */
 };
 
 struct engine {
@@ -72,6 +74,12 @@ struct engine {
 
     /* The files lie on a server, whom others may ask too: a look at one must ask the server, and may have to wait. */
     bool remote;
+
+    /*
+     * NULL, or: whether the source is in truth as this machine has just found it. For a server whose client may answer
+     * out of what it believes to know. May have to wait.
+     */
+    bool (*confirms)(const struct file_pair *pair, const struct file_state *source);
 };
 
 /* All engines in the order in which they are asked, with a NULL behind them. */
@@ -91,6 +99,9 @@ enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigne
  * of the list). NULL if none does; *why is then the reason of the first that was asked.
  */
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why);
+
+/* Whether any of the allowed engines is beyond_kernel. */
+bool engine_any_beyond_kernel(unsigned allowed);
 
 /*
  * For engines after whose copy the two files share extents: REASON_QUOTA if the destination's file system counts space

@@ -40,6 +40,9 @@
 #undef HOOK_ONLY
 #undef ENDING
 
+/* copy_file_range(2) as syscall(2) makes it, with its arguments (kernelcopy.c). */
+long copy_range_by_number(const long arguments[6]) __attribute__((visibility("hidden")));
+
 void pthread_testcancel(void) __attribute__((weak)); /* libc's since 2.34, libpthread's before */
 
 /*

@@ -12,5 +12,8 @@ EXPORT void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t f
         copy_settle(fd);
         unseen_add(&mapped, fd);
     }
-    return original_mmap(at, n, protection, flags, fd, from);
+    void *mapping = original_mmap(at, n, protection, flags, fd, from);
+    if (mapping != MAP_FAILED && !(flags & MAP_ANONYMOUS))
+        copy_mapped(fd, mapping, n, from);
+    return mapping;
 }

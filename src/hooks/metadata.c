@@ -70,43 +70,43 @@ EXPORT int truncate(const char *path, off_t size)
 
 EXPORT int utime(const char *path, const struct utimbuf *times)
 {
-    copy_settle_path(AT_FDCWD, path, 0);
+    copy_setting_times(AT_FDCWD, path, 0);
     return original_utime(path, times);
 }
 
 EXPORT int utimes(const char *path, const struct timeval times[2])
 {
-    copy_settle_path(AT_FDCWD, path, 0);
+    copy_setting_times(AT_FDCWD, path, 0);
     return original_utimes(path, times);
 }
 
 EXPORT int lutimes(const char *path, const struct timeval times[2])
 {
-    copy_settle_path(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+    copy_setting_times(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
     return original_lutimes(path, times);
 }
 
 EXPORT int futimes(int fd, const struct timeval times[2])
 {
-    copy_settle(fd);
+    copy_setting_times(fd, NULL, 0);
     return original_futimes(fd, times);
 }
 
 EXPORT int futimesat(int dir, const char *path, const struct timeval times[2])
 {
-    copy_settle_path(dir, path, 0);
+    copy_setting_times(dir, path, 0);
     return original_futimesat(dir, path, times);
 }
 
 EXPORT int futimens(int fd, const struct timespec times[2])
 {
-    copy_settle(fd);
+    copy_setting_times(fd, NULL, 0);
     return original_futimens(fd, times);
 }
 
 EXPORT int utimensat(int dir, const char *path, const struct timespec times[2], int flags)
 {
-    copy_settle_path(dir, path, flags);
+    copy_setting_times(dir, path, flags);
     return original_utimensat(dir, path, times, flags);
 }
 

@@ -138,6 +138,8 @@ EXPORT long syscall(long number, ...)
     for (int i = 0; i < 6; i++)
         a[i] = va_arg(rest, long);
     va_end(rest);
+    if (number == SYS_copy_file_range)
+        return copy_range_by_number(a);
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
     return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

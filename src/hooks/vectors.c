@@ -5,29 +5,48 @@
 EXPORT ssize_t pread(int fd, void *buf, size_t n, off_t from)
 {
     copy_look(fd);
-    return original_pread(fd, buf, n, from);
+    return copy_read_at(fd, buf, original_pread(fd, buf, n, from), from);
 }
 
 EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
 {
     copy_look(fd);
-    return original___pread_chk(fd, buf, n, from, room);
+    return copy_read_at(fd, buf, original___pread_chk(fd, buf, n, from, room), from);
 }
 
 EXPORT ssize_t pwrite(int fd, const void *buf, size_t n, off_t to)
 {
+    bool asks = n >= EXACT_LEAST && to >= 0 && copy_may_serve(fd, buf, n);
+    if (asks)
+        cancellation_point();
     bool counted = copy_writing(fd);
+    if (asks && copy_write_at(fd, buf, n, to)) {
+        copy_wrote(fd, 0, counted);
+        return (ssize_t)n;
+    }
     return copy_wrote(fd, original_pwrite(fd, buf, n, to), counted);
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *v, int count)
 {
     copy_look(fd);
-    return original_readv(fd, v, count);
+    return copy_read_pieces(fd, v, count, original_readv(fd, v, count), -1);
+}
+
+/* At the descriptor's offset: the bytes that are there already, or 0. */
+static ssize_t served_at_offset(int fd, const struct iovec *v, int count)
+{
+    if (!copy_may_serve_pieces(fd))
+        return 0;
+    cancellation_point();
+    return (ssize_t)copy_write_pieces(fd, v, count, -1);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *v, int count)
 {
+    ssize_t served = served_at_offset(fd, v, count);
+    if (served)
+        return served;
     bool counted = copy_writing(fd);
     return copy_wrote(fd, original_writev(fd, v, count), counted);
 }
@@ -35,25 +54,44 @@ EXPORT ssize_t writev(int fd, const struct iovec *v, int count)
 EXPORT ssize_t preadv(int fd, const struct iovec *v, int count, off_t from)
 {
     copy_look(fd);
-    return original_preadv(fd, v, count, from);
+    return copy_read_pieces(fd, v, count, original_preadv(fd, v, count, from), from);
+}
+
+/* What goes to an offset of its own: the bytes that are there already, or 0. *counted is for copy_wrote(). */
+static ssize_t served_at(int fd, const struct iovec *v, int count, off_t to, bool *counted)
+{
+    bool asks = to >= 0 && copy_may_serve_pieces(fd);
+    if (asks)
+        cancellation_point();
+    *counted = copy_writing(fd);
+    return asks ? (ssize_t)copy_write_pieces(fd, v, count, to) : 0;
 }
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *v, int count, off_t to)
 {
-    bool counted = copy_writing(fd);
-    return copy_wrote(fd, original_pwritev(fd, v, count, to), counted);
+    bool counted;
+    ssize_t served = served_at(fd, v, count, to, &counted);
+    ssize_t written = served ? 0 : original_pwritev(fd, v, count, to);
+    copy_wrote(fd, written, counted);
+    return served ? served : written;
 }
 
 EXPORT ssize_t preadv2(int fd, const struct iovec *v, int count, off_t from, int flags)
 {
     copy_look(fd);
-    return original_preadv2(fd, v, count, from, flags);
+    return copy_read_pieces(fd, v, count, original_preadv2(fd, v, count, from, flags), from);
 }
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int flags)
 {
-    bool counted = copy_writing(fd);
-    return copy_wrote(fd, original_pwritev2(fd, v, count, to, flags), counted);
+    bool counted;
+    ssize_t served = to == -1 && !flags ? served_at_offset(fd, v, count) : 0;
+    if (served)
+        return served;
+    served = served_at(fd, v, count, flags ? -1 : to, &counted);
+    ssize_t written = served ? 0 : original_pwritev2(fd, v, count, to, flags);
+    copy_wrote(fd, written, counted);
+    return served ? served : written;
 }
 
 EXPORT int aio_read(struct aiocb *request)

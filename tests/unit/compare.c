@@ -5,11 +5,13 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SIZE (3 * COMPARE_SCRATCH + 1234)
@@ -30,7 +32,8 @@ static void set_up(void)
 {
     source = file_filled(START + SIZE, 1);
     buffer = pages(SIZE, PROT_READ | PROT_WRITE);
-    scratch = (struct compare_scratch){.bytes = pages(COMPARE_SCRATCH, PROT_READ | PROT_WRITE)};
+    scratch = (struct compare_scratch){0};
+    cr_assert(compare_take(&scratch, 0));
     for (size_t i = 0; i < SIZE; i++)
         buffer[i] = file_byte(START + i, 1);
 }
@@ -124,6 +127,52 @@ Test(compare, no_memory_at_all)
     cr_expect_eq(compare(SIZE), REASON_BUFFER_GONE);
     cr_expect_eq(compare_with(NULL, 100, source, START), REASON_BUFFER_GONE);
     cr_expect_eq(compare_with((char *)UINTPTR_MAX - 10000, 100, source, START), REASON_BUFFER_GONE);
+}
+
+Test(compare, memory_that_wraps_around)
+{
+    cr_expect_not(compare_readable(buffer, SIZE_MAX));
+    cr_expect_not(compare_readable((char *)UINTPTR_MAX - 100, 4096));
+    cr_expect_not(compare_readable((char *)UINTPTR_MAX - 4095, 4096));
+    cr_expect_not(compare_readable(buffer, SIZE_MAX - (size_t)(uintptr_t)buffer + 2));
+    cr_expect_not(compare_readable((char *)UINTPTR_MAX - 100, 0), "the kernel looks at that address as well");
+    cr_expect(compare_readable(NULL, 0));
+    cr_expect(compare_readable(buffer, SIZE));
+}
+
+Test(compare, pieces_are_one_after_the_other)
+{
+    struct iovec pieces[] = {{buffer, 0}, {buffer, 100}, {NULL, 0}, {buffer + 100, SIZE - 100}};
+    struct compare_scratch held = {0};
+    cr_assert(compare_take(&held, 0));
+    cr_expect_eq(compare_pieces(pieces, 0, SIZE, source, START, &held, false), REASON_NONE);
+    compare_forget(&held);
+    cr_expect_eq(compare_pieces(pieces, 50, 1000, source, START + 50, &held, false), REASON_NONE);
+    cr_expect_eq(compare_pieces(pieces, 50, 1000, source, START + 51, &held, false), REASON_CHANGED_BYTES);
+    cr_expect_eq(compare_pieces(pieces, 0, 0, source, START, &held, false), REASON_NONE);
+    pieces[3].iov_base = (char *)UINTPTR_MAX - 10;
+    cr_expect_eq(compare_pieces(pieces, 0, 100, source, START, &held, false), REASON_NONE);
+    cr_expect_eq(compare_pieces(pieces, 0, 101, source, START, &held, false), REASON_BUFFER_GONE);
+    compare_drop(&held);
+}
+
+/* Another process truncates the mapped file while it is compared: a load would end this one. */
+Test(compare, a_mapping_that_goes_meanwhile)
+{
+    int file = file_filled(SIZE, 1);
+    char *mapping = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, file, 0);
+    pid_t child;
+    cr_assert_neq(mapping, MAP_FAILED);
+    compare_what_may_go();
+    cr_expect_eq(compare_with(mapping, SIZE, file, 0), REASON_NONE);
+    cr_assert_neq(child = fork(), -1);
+    for (int turn = 0; child == 0; turn++)
+        if (ftruncate(file, turn % 2 ? (off_t)SIZE : 4096) != 0)
+            _exit(1);
+    for (int turn = 0; turn < 3000; turn++)
+        compare_with(mapping, SIZE, source, START);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
 }
 
 Test(compare, a_mapping_beyond_the_end_of_its_file)

@@ -68,24 +68,64 @@ Test(recogniser, a_note_of_a_number_that_means_another_file_is_none)
     recogniser_note(5, buffer[0], 100);
     recogniser_forget(5);
     cr_expect_null(recogniser_match(buffer[0]));
-    cr_expect_null(recogniser_read_of(buffer[0], 100));
 }
 
-Test(recogniser, a_large_write_from_elsewhere_is_taken_for_what_was_read_last)
+static bool is_source(int fd)
 {
-    static char elsewhere[LARGE_WRITE], read_to[LARGE_WRITE];
-    recogniser_note(5, read_to, LARGE_WRITE);
-    cr_expect(recogniser_may_have_moved(LARGE_WRITE));
-    cr_expect_eq(recogniser_read_of(elsewhere, LARGE_WRITE)->fd, 5);
-    cr_expect_not(recogniser_may_have_moved(LARGE_WRITE - 1), "a small one does not repay a wrong guess");
-    cr_expect_null(recogniser_read_of(elsewhere, LARGE_WRITE - 1));
-    cr_expect_not(recogniser_may_have_moved(LARGE_WRITE + 1), "more than was read");
-    recogniser_note(6, buffer[0], 256);
-    cr_expect_not(recogniser_may_have_moved(LARGE_WRITE), "the last read counts");
-    cr_expect_eq(recogniser_read_of(read_to, LARGE_WRITE)->fd, 5, "from where it was read to");
-    recogniser_note(5, read_to, LARGE_WRITE);
+    for (unsigned i = 0; i < SOURCES; i++)
+        if (recogniser_source(i) == fd)
+            return true;
+    return false;
+}
+
+Test(recogniser, the_files_read_last_are_known_to_every_thread)
+{
+    cr_expect_not(recogniser_may_guess(GUESS_LEAST), "nothing was read");
+    for (int fd = 5; fd < 5 + SOURCES; fd++)
+        for (int i = 0; i < 3; i++)
+            recogniser_note(fd, buffer[0], 100);
+    for (int fd = 5; fd < 5 + SOURCES; fd++)
+        cr_expect(is_source(fd));
+    recogniser_note_at(40, buffer[0], 100, 7);
+    cr_expect(is_source(40));
+    cr_expect_not(is_source(5), "one more than is kept");
+    cr_expect(recogniser_may_guess(GUESS_LEAST));
+    cr_expect_not(recogniser_may_guess(GUESS_LEAST - 1), "a small write does not repay a wrong guess");
+    recogniser_forget_sources();
+    cr_expect_not(is_source(40));
+    cr_expect_not(recogniser_may_guess(GUESS_LEAST));
+}
+
+Test(recogniser, a_source_goes_with_its_number)
+{
+    recogniser_note(5, buffer[0], 100);
     recogniser_forget(5);
-    cr_expect_null(recogniser_read_of(elsewhere, LARGE_WRITE));
+    cr_expect_not(is_source(5));
+    recogniser_note(5, buffer[0], 100);
+    cr_expect(is_source(5));
+    recogniser_found_irregular(6);
+    recogniser_note(6, buffer[0], 100);
+    cr_expect_not(is_source(6));
+}
+
+Test(recogniser, when_times_are_set_all_that_was_read_is_forgotten)
+{
+    recogniser_note(5, buffer[0], 100);
+    recogniser_forget_every();
+    cr_expect_null(recogniser_match(buffer[0]));
+    cr_expect_not(is_source(5));
+    cr_expect_not(recogniser_may_guess(GUESS_LEAST));
+}
+
+Test(recogniser, a_served_pair_is_asked_about_each_time_again)
+{
+    recogniser_refused(3, 4, false);
+    recogniser_refused(3, 4, false);
+    recogniser_served(3, 4);
+    cr_expect(recogniser_worth(3, 4));
+    recogniser_refused(3, 4, false);
+    recogniser_served(4, 3);
+    cr_expect_not(recogniser_worth(3, 4), "another pair");
 }
 
 static void read_and_note(int fd, char *into, size_t n)
@@ -99,6 +139,18 @@ static off_t offset_of(const char *at)
     const struct read_note *note = recogniser_match(at);
     cr_assert_not_null(note);
     return recogniser_source_offset(note, at);
+}
+
+Test(recogniser, a_read_with_an_offset_of_its_own_says_where_it_was)
+{
+    int fd = file_filled(4096, 1);
+    read_and_note(fd, buffer[0], 100);
+    recogniser_note_at(fd, buffer[1], 100, 2000);
+    cr_expect_eq(offset_of(buffer[1] + 5), 2005);
+    cr_expect_eq(offset_of(buffer[0] + 5), 5, "it has not moved the descriptor's");
+    read_and_note(fd, buffer[2], 100);
+    cr_expect_eq(offset_of(buffer[2]), 100);
+    cr_expect_eq(offset_of(buffer[0]), 0);
 }
 
 Test(recogniser, a_source_offset_counts_later_reads_of_the_descriptor)

@@ -22,6 +22,8 @@
 #define LARGE ((size_t)24 << 20) /* more than one window */
 
 static char buffer[SIZE];
+static struct iovec piece;
+static struct program_write written;
 static struct session s;
 static struct candidate c;
 
@@ -42,10 +44,20 @@ static void set_up(void)
 
 TestSuite(session, .init = set_up, .timeout = 60);
 
+/* The program writes n bytes from there to the descriptor's offset. */
+static bool write_from(void *bytes, size_t n)
+{
+    piece = (struct iovec){bytes, n};
+    written = (struct program_write){&piece, 1, n, -1};
+    return session_write(&s, &written);
+}
+
 /* As the recogniser leaves it at the first write of n bytes, which were read from the source's start. */
 static void candidate_for(int source, int destination, size_t n)
 {
-    c = (struct candidate){.source = source, .destination = destination, .buffer = buffer, .n = n};
+    c = (struct candidate){.source = source, .destination = destination, .write = &written, .n = n};
+    piece = (struct iovec){buffer, n};
+    written = (struct program_write){&piece, 1, n, -1};
     c.to = lseek(destination, 0, SEEK_CUR);
     cr_assert_eq(pread(source, buffer, n, 0), (ssize_t)n);
     cr_assert(guard_look(source, &c.source_state));
@@ -69,7 +81,7 @@ static void begin(size_t size)
 static bool copy_on(size_t n)
 {
     cr_assert_eq(pread(c.source, buffer, n, s.mark), (ssize_t)n);
-    return session_write(&s, buffer, n);
+    return write_from(buffer, n);
 }
 
 static void expect_settled(enum reason why)
@@ -171,7 +183,7 @@ Test(session, other_bytes_settle_it_and_are_the_programs_to_write)
     cr_assert(copy_on(BLOCK));
     cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
     buffer[BLOCK - 1] ^= 1;
-    cr_expect_not(session_write(&s, buffer, BLOCK));
+    cr_expect_not(write_from(buffer, BLOCK));
     expect_settled(REASON_CHANGED_BYTES);
     cr_expect_eq(file_size(c.destination), BLOCK);
     cr_expect_eq(offset(c.destination), BLOCK, "a refused write must not move the offset");
@@ -193,7 +205,7 @@ Test(session, a_buffer_that_is_gone)
 {
     begin(SIZE);
     cr_assert(copy_on(BLOCK));
-    cr_expect_not(session_write(&s, NULL, BLOCK));
+    cr_expect_not(write_from(NULL, BLOCK));
     expect_settled(REASON_BUFFER_GONE);
 }
 
@@ -204,7 +216,7 @@ static void change_and_expect(void (*change)(int fd), bool of_source, enum reaso
     file_tick();
     cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
     change(of_source ? c.source : c.destination);
-    cr_expect_not(session_write(&s, buffer, BLOCK));
+    cr_expect_not(write_from(buffer, BLOCK));
     expect_settled(why);
     cr_expect_eq(file_size(c.destination), size);
     cr_expect_eq(offset(c.destination), BLOCK);
@@ -285,7 +297,7 @@ Test(session, a_change_of_the_destination_in_the_same_tick_is_seen)
         cr_assert(copy_on(BLOCK));
         cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
         write_behind(c.destination);
-        cr_expect_not(session_write(&s, buffer, BLOCK));
+        cr_expect_not(write_from(buffer, BLOCK));
         expect_settled(REASON_DESTINATION_CHANGED);
         close(c.source);
         close(c.destination);
@@ -298,7 +310,7 @@ Test(session, a_write_position_that_was_moved)
     cr_assert(copy_on(BLOCK));
     cr_assert_eq(pread(c.source, buffer, BLOCK, s.mark), (ssize_t)BLOCK);
     cr_assert_eq(lseek(c.destination, 100, SEEK_SET), 100);
-    cr_expect_not(session_write(&s, buffer, BLOCK));
+    cr_expect_not(write_from(buffer, BLOCK));
     expect_settled(REASON_MOVED);
     cr_expect_eq(offset(c.destination), 100);
     cr_expect_eq(file_size(c.destination), BLOCK);
@@ -308,7 +320,7 @@ Test(session, bytes_beyond_the_end_of_the_source)
 {
     begin(SIZE);
     cr_assert(copy_on(SIZE));
-    cr_expect_not(session_write(&s, "more", 4));
+    cr_expect_not(write_from("more", 4));
     expect_settled(REASON_SOURCE_ENDED);
     cr_expect_eq(file_size(c.destination), SIZE);
 }
@@ -348,7 +360,7 @@ Test(session, a_destination_that_ends_on_a_block_fits_behind_it)
     cr_expect_eq(s.shift, BLOCK);
     cr_assert_eq(session_prove(&s, &c), REASON_NONE);
     session_start(&s, &c);
-    cr_assert(session_write(&s, buffer, BLOCK));
+    cr_assert(write_from(buffer, BLOCK));
     cr_expect_eq(file_size(destination), SIZE + BLOCK);
     session_settle(&s, REASON_UNFINISHED);
     cr_expect_eq(file_size(destination), 2 * BLOCK);
@@ -406,7 +418,7 @@ Test(session, a_copy_for_which_there_is_no_room)
     cr_assert_eq(session_fits(&s, &c), REASON_NONE);
     cr_assert_eq(session_prove(&s, &c), REASON_NONE);
     session_start(&s, &c);
-    cr_expect_not(session_write(&s, buffer, BLOCK));
+    cr_expect_not(write_from(buffer, BLOCK));
     expect_settled(REASON_SPACE);
     cr_expect_eq(file_size(destination), 0);
 }
@@ -540,7 +552,7 @@ Test(session, a_store_between_comparing_and_cloning_is_seen)
     cr_assert_eq(session_prove(&s, &c), REASON_NONE);
     s.engine = &late;
     session_start(&s, &c);
-    cr_expect_not(session_write(&s, buffer, BLOCK), "the destination has other bytes than the program wrote");
+    cr_expect_not(write_from(buffer, BLOCK), "the destination has other bytes than the program wrote");
     expect_settled(REASON_CHANGED_BYTES);
     cr_expect_eq(file_size(destination), 0);
 }
@@ -654,6 +666,35 @@ Test(session, on_a_server_a_source_that_has_another_time_after_the_copy)
     cr_expect_not(copy_on(BLOCK));
     expect_settled(REASON_SOURCE_CHANGED);
     cr_expect_eq(file_size(c.destination), 0);
+}
+
+/* The client is wrong about the source from the first call on. */
+static bool denied;
+
+static bool denies(const struct file_pair *pair, const struct file_state *source)
+{
+    cr_expect_eq(pair->source, c.source);
+    cr_expect_eq(source->size, SIZE);
+    return !denied;
+}
+
+static void deny(void)
+{
+    denied = true;
+}
+
+Test(session, on_a_server_that_knows_better_than_its_client_of_the_source)
+{
+    begin_on_server(SIZE);
+    server.confirms = denies;
+    cr_assert(copy_on(BLOCK));
+    s.frontier = s.mark;
+    cr_assert_eq(ftruncate(c.destination, s.mark), 0);
+    cr_assert(guard_look(c.destination, &s.left));
+    in_the_call = deny;
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_SOURCE_CHANGED);
+    cr_expect_eq(file_size(c.destination), BLOCK);
 }
 
 static void ask_to_settle(void)

@@ -1,0 +1,21 @@
+/* Holes: ranges of a file that read as zeros and have no blocks. */
+#ifndef LIBOFFLOAD_HOLES_H
+#define LIBOFFLOAD_HOLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Whether the file system has given a block to that range of the file, written or not, or may have. What lies beyond the
+ * file's end counts as well. Any descriptor will do (FIEMAP); nothing is written back.
+ */
+bool holes_has_blocks(int fd, off_t from, off_t end);
+
+/*
+ * Makes that range of the file a hole, as if it had never been written to: whole blocks are given back, the rest of it
+ * reads as zeros. False if the file system cannot. The file's size stays, its times are this moment's.
+ */
+bool holes_make(int fd, off_t from, off_t end);
+
+#endif
