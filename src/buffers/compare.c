@@ -85,7 +85,9 @@ static bool is_there(const char *bytes, size_t n, int source, off_t from)
             return false;
         bytes = fetched;
     }
-    return KERNEL(SYS_pread64, source, there, n, from) == (long)n && memcmp(bytes, there, n) == 0;
+    long got = KERNEL(SYS_pread64, source, there, n, from);
+    /* With O_DIRECT so little cannot be read. */
+    return got == -EINVAL || (got == (long)n && memcmp(bytes, there, n) == 0);
 }
 
 bool compare_begins(const void *buffer, size_t n, int source, off_t from)

@@ -157,7 +157,9 @@ static bool moves_offset(const struct candidate *c)
 /* Are these two files that a copy could be between? */
 static enum reason files_fit(struct candidate *c)
 {
-    if (!look(c->destination, &c->destination_state) || !look(c->source, &c->source_state))
+    bool regular = look(c->destination, &c->destination_state);
+    /* Looked at in either case: what is no file is not noted any more. */
+    if (!look(c->source, &c->source_state) || !regular)
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
@@ -482,8 +484,17 @@ static bool write_candidate(struct candidate *c)
     return served;
 }
 
-/* The write may be part of a copy, of bytes that were read as the note says, or (NULL) from c->from on. */
-static bool write_first(struct candidate *c, const struct read_note *note)
+static struct candidate candidate_of(int fd, const struct program_write *w)
+{
+    return (struct candidate){.destination = fd,
+                              .write = w,
+                              .n = w->n,
+                              .to = w->at,
+                              .exact = w->at >= 0 ? REASON_PLACED : REASON_NONE};
+}
+
+/* The bytes are those of the source that `note` tells of, or (NULL) those that stand at c->from. */
+static bool write_from_source(struct candidate *c, const struct read_note *note)
 {
     if (!fits(c, note) || !table_enter(&c->blocked))
         return false;
@@ -492,14 +503,23 @@ static bool write_first(struct candidate *c, const struct read_note *note)
     return served;
 }
 
+/* The write may be part of a copy, of bytes that were read as the note says. */
+static __attribute__((noinline)) bool write_first(int fd, const struct program_write *w, const struct read_note *note)
+{
+    struct candidate c = candidate_of(fd, w);
+    c.source = note->fd;
+    return write_from_source(&c, note);
+}
+
 /* Its bytes were read to other memory, or by another thread. */
-static bool write_guessed(struct candidate *c)
+static __attribute__((noinline)) bool write_guessed(int fd, const struct program_write *w)
 {
     if (recogniser_guess_wait) {
         recogniser_guess_wait--;
         return false;
     }
-    bool served = guess_source(c) && write_first(c, NULL);
+    struct candidate c = candidate_of(fd, w);
+    bool served = guess_source(&c) && write_from_source(&c, NULL);
     guess_was(served);
     return served;
 }
@@ -513,15 +533,11 @@ static bool serve_write(int fd, const struct program_write *w)
         return true;
     if (running)
         return false;
-    struct candidate c = {.destination = fd, .write = w, .n = w->n, .to = w->at};
-    c.exact = w->at >= 0 ? REASON_PLACED : REASON_NONE;
     const struct read_note *note = recogniser_match(w->pieces->iov_base);
-    if (note) {
-        c.source = note->fd;
-        return recogniser_worth(note->fd, fd) && write_first(&c, note);
-    }
+    if (note)
+        return recogniser_worth(note->fd, fd) && write_first(fd, w, note);
     bool may_be_ours = w->at >= 0 ? w->n >= EXACT_LEAST : owned_holds(fd);
-    return may_be_ours && recogniser_may_guess(w->n) && write_guessed(&c);
+    return may_be_ours && recogniser_may_guess(w->n) && write_guessed(fd, w);
 }
 
 bool copy_write(int fd, const void *buffer, size_t n)
@@ -569,7 +585,7 @@ size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at
 
 ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at)
 {
-    size_t left = n > 0 ? (size_t)n : 0;
+    size_t left = n > 0 && !recogniser_is_irregular(fd) ? (size_t)n : 0;
     for (int i = 0; i < count && left; i++) {
         size_t part = pieces[i].iov_len < left ? pieces[i].iov_len : left;
         if (part)

@@ -120,6 +120,23 @@ static enum reason accept(const struct session *s, const struct candidate *c, si
     return REASON_NONE;
 }
 
+/*
+ * The place was vacant and is so again, before the program's own call is made, which may come less far than ours. What
+ * others have put behind it in the meantime is not cut off.
+ */
+static enum reason take_back(const struct session *s, const struct candidate *c, size_t n, enum reason why)
+{
+    struct file_state now;
+    off_t end = c->to + (off_t)n, was = s->left.size > c->to ? s->left.size : c->to;
+    if (s->engine->in_place || !guard_look(s->pair.destination, &now))
+        return why;
+    if (now.size > was && now.size <= end)
+        KERNEL(SYS_ftruncate, s->pair.destination, was);
+    if (c->to < s->left.size || now.size > end)
+        holes_make(s->pair.destination, c->to, end);
+    return why;
+}
+
 static void count(struct session *s, const struct candidate *c, size_t n)
 {
     s->tally.engine = s->engine->name;
@@ -154,6 +171,17 @@ static enum reason looks_equal(struct session *s, const struct candidate *c)
                                                                                        : REASON_CHANGED_BYTES;
 }
 
+static enum reason put_and_prove(struct session *s, const struct candidate *c, size_t n)
+{
+    enum reason why = copy_steps(s, c, n, false) == n ? REASON_NONE : session_engine_failure(s);
+    if (why == REASON_NONE)
+        why = compare_all(s, c);
+    /* Asked last, so that it holds for all that was read and compared before. */
+    if (why == REASON_NONE && !session_source_unchanged(s))
+        why = REASON_SOURCE_CHANGED;
+    return why == REASON_NONE ? accept(s, c, n) : why;
+}
+
 enum reason exact_write(struct session *s, const struct candidate *c)
 {
     size_t n = c->write->n, part = whole(s, c, n);
@@ -164,17 +192,11 @@ enum reason exact_write(struct session *s, const struct candidate *c)
         why = REASON_YOUNG;
     if (why == REASON_NONE)
         why = looks_equal(s, c);
-    if (why == REASON_NONE && copy_steps(s, c, n, false) != n)
-        why = session_engine_failure(s);
-    if (why == REASON_NONE)
-        why = compare_all(s, c);
-    /* Asked last, so that it holds for all that was read and compared before. */
-    if (why == REASON_NONE && !session_source_unchanged(s))
-        why = REASON_SOURCE_CHANGED;
-    if (why == REASON_NONE)
-        why = accept(s, c, n);
     if (why != REASON_NONE)
         return why;
+    why = put_and_prove(s, c, n);
+    if (why != REASON_NONE)
+        return take_back(s, c, n, why);
     count(s, c, n);
     s->tally.writes_elided++;
     return REASON_NONE;
@@ -193,10 +215,12 @@ size_t exact_copy(struct session *s, const struct candidate *c, enum reason *why
         *why = REASON_UNALIGNED;
     if (*why != REASON_NONE)
         return 0;
-    part = copy_steps(s, c, part, true);
-    *why = part ? accept(s, c, part) : session_engine_failure(s);
-    if (*why != REASON_NONE)
+    size_t copied = copy_steps(s, c, part, true);
+    *why = copied ? accept(s, c, copied) : session_engine_failure(s);
+    if (*why != REASON_NONE) {
+        take_back(s, c, part, *why);
         return 0;
-    count(s, c, part);
-    return part;
+    }
+    count(s, c, copied);
+    return copied;
 }

@@ -565,11 +565,15 @@ static enum reason write_at_mark(struct session *s, const struct program_write *
 
 bool session_write(struct session *s, const struct program_write *w)
 {
+    off_t mark = s->mark;
     enum reason why = write_at_mark(s, w);
     if ((why == REASON_MOVED || why == REASON_CHANGED_BYTES || why == REASON_SOURCE_ENDED) && sought_over(s))
         why = write_at_mark(s, w);
-    if (why != REASON_NONE)
+    if (why != REASON_NONE) {
+        /* What was sought over is not the file's as long as nothing is written behind it. */
+        s->mark = mark;
         session_settle(s, why);
+    }
     return why == REASON_NONE;
 }
 

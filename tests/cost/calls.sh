@@ -11,6 +11,7 @@ bound_in_place=80
 # What such programs may ask the kernel more, however long they run: whether a descriptor is a file, once each; and
 # for each of the few comparisons, some fifteen calls.
 calls_more_through_pipe=2
+calls_more_vectors=2
 calls_more_in_place=120
 
 instructions() { # NAME COUNT [PRELOAD]
@@ -45,6 +46,7 @@ few_more() { # NAME
     local more allowed=0
     case $1 in
     through-pipe) allowed=$calls_more_through_pipe ;;
+    vectors) allowed=$calls_more_vectors ;;
     change-in-place) allowed=$calls_more_in_place ;;
     esac
     ! grep -q '^-[^-]' "$scratch/more" || return 1

@@ -48,7 +48,7 @@ bytes_moved() {
         awk '{ n += $1 } END { printf "%.0f\n", n * 1048576 }'
 }
 
-# The same as the kernel counts it.
+# The same, exactly, as the kernel counts it.
 sectors_moved() {
     awk '$3 ~ /^sd[a-z]*$/ { n += $6 + $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
 }

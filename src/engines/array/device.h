@@ -32,7 +32,7 @@ struct disk_pair {
     unsigned ranges;        /* how many ranges one command takes */
     uint64_t range_bytes;   /* bytes one range may have */
     uint64_t command_bytes; /* bytes one command may copy */
-    unsigned timeout_ms;    /* of one command */
+    unsigned timeout_ms;    /* of one command; Linux gives a SCSI command no less than 7000 (BLK_MIN_SG_TIMEOUT) */
 
     unsigned char names[2][32]; /* SCSI: the logical units' as EXTENDED COPY wants them (CSCD descriptors) */
     unsigned list_id;           /* SCSI: how a command is named while it runs (enum scsi_list_id) */

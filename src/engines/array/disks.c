@@ -14,6 +14,3 @@ const struct disk_engine *disks_engine(dev_t source, dev_t destination)
         return &disk_scsi;
     return placement_is_nvme(source) && placement_is_nvme(destination) ? &disk_nvme : NULL;
 }
-
-/* Not there yet. */
-const struct disk_engine disk_nvme __attribute__((weak)) = {0};

@@ -5,7 +5,7 @@
 # shellcheck source-path=SCRIPTDIR/.. source=arrayfs.sh
 . "$(dirname "$0")/../arrayfs.sh"
 
-size=$((24 << 20)) turns=4
+size=$((16 << 20)) turns=2
 
 # COMMANDS, again and again, until it is told to end.
 others() { # COMMANDS
@@ -20,8 +20,7 @@ while_others() { # FS FITS COMMANDS
     local from=${place[$1-0]} to=${place[$1-1]} turn offloaded=0 process
     for ((turn = 0; turn < turns; turn++)); do
         rm -f "$from"/* "$to/target" "$scratch/enough"
-        make_source "$from/source" $size
-        [ -n "$keep" ] || cat "$scratch/old" >/dev/null
+        cat "$scratch/plain" >"$from/source"
         [ -z "$keep" ] || cat "$scratch/old" >"$to/target"
         sync
         others "$3" &
@@ -74,17 +73,17 @@ for fs in ext4 xfs; do
     # What is freed is some other file's at once.
     verdict "nobody, $fs" while_others $fs written true
     verdict "the source is truncated and its blocks are given away, $fs" while_others $fs written \
-        "truncate -s 8M $from/source; head -c 16M $scratch/old >$from/secret; truncate -s $size $from/source"
+        "truncate -s 4M $from/source; head -c 12M $scratch/old >$from/secret; truncate -s $size $from/source"
     verdict "the source is written over, $fs" while_others $fs written \
         "dd if=$scratch/old of=$from/source conv=notrunc bs=64k count=40 seek=\$((RANDOM % 200))"
     verdict "the source grows, $fs" while_others $fs written "echo more >>$from/source"
-    verdict "the source is removed, $fs" while_others $fs written "rm $from/source; head -c 24M $scratch/old >$from/secret"
+    verdict "the source is removed, $fs" while_others $fs written "rm $from/source; head -c 16M $scratch/old >$from/secret"
     verdict "holes are punched into the source, $fs" while_others $fs written \
-        "fallocate -p -o \$((RANDOM % 5000 * 4096)) -l 1M $from/source; head -c 1M $scratch/old >$from/secret\$RANDOM"
+        "fallocate -p -o \$((RANDOM % 3800 * 4096)) -l 1M $from/source; head -c 1M $scratch/old >$from/secret\$RANDOM"
     verdict "both are defragmented, $fs" while_others $fs written "$(defragment $fs) $from/source; $(defragment $fs) $to/target"
     verdict "the copy is read, $fs" while_others $fs written "cat $to/target"
     verdict "holes are punched into the copy, $fs" while_others $fs written_or_zeros \
-        "fallocate -p -n -o \$((RANDOM % 5000 * 4096)) -l 1M $to/target"
+        "fallocate -p -n -o \$((RANDOM % 3800 * 4096)) -l 1M $to/target"
     verdict "a reader with O_NONBLOCK, $fs" while_others $fs written "dd if=$to/target iflag=nonblock of=/dev/null bs=1M"
     leave_fs $fs
 done

@@ -11,9 +11,10 @@ size=$((32 << 20))
 
 # Text of which each sector names its place; a copy of it is $scratch/model.
 fill() { # NAMESPACE
-    perl -e 'for (my $n = 0; $n * 512 < $ARGV[0]; $n++) {
+    [ -e "$scratch/text" ] || perl -e 'for (my $n = 0; $n * 512 < $ARGV[0]; $n++) {
         print pack("A511x", sprintf("sector %012d of the drive\n", $n) x 14);
-    }' $size >"$scratch/model"
+    }' $size >"$scratch/text"
+    cp "$scratch/text" "$scratch/model"
     dd if="$scratch/model" of="$(nvme_namespace "$1")" bs=1M oflag=direct conv=notrunc status=none
 }
 

@@ -1,0 +1,51 @@
+#!/bin/bash
+# The ways in which programs copy: by vectors, from other memory, from mappings, around holes, in threads. What they see
+# is as without the library, and what could be shared is.
+. "$(dirname "$0")/../fixture.sh"
+need_root
+need python3
+
+program=$source_tree/tests/contract/ways.py
+
+as_plain() { # WAY
+    touch -a -d @1600000000 source holes
+    both python3 "$program" "$1"
+    expect_status 0
+    ! grep -q Traceback "$scratch/plain.err" || fail "$(cat "$scratch/plain.err")"
+}
+
+# All but the last block, which a program may have written in a small piece.
+shares() { # WAY
+    local common source=source
+    [ "$1" != shares-around-holes ] || source=holes
+    as_plain "$1"
+    read -r common _ < <("$extents" "$source" plain/copy)
+    [ "$common" -eq 0 ] || fail "the plain copy shares $common bytes"
+    read -r common _ < <("$extents" "$source" ours/copy)
+    [ "$common" -ge $((48 * 65536)) ] || fail "$source and ours/copy share $common bytes"
+}
+
+make_files() {
+    make_source source $((64 * 65536 + 4321))
+    rm -f holes
+    truncate -s 64M holes
+    for at in 0 17 400 1000; do
+        dd if=source of=holes bs=64k count=16 seek=$at conv=notrunc status=none
+    done
+    sync holes
+}
+
+on_filesystem() {
+    make_files
+    while read -r way; do
+        case $fs:$way in
+        xfs:shares* | btrfs:shares*) verdict "$way, on $fs" shares "$way" ;;
+        *) verdict "$way, on $fs" as_plain "$way" ;;
+        esac
+    done <"$scratch/ways"
+}
+
+python3 "$program" --list >"$scratch/ways"
+count=$(wc -l <"$scratch/ways")
+plan $((3 * count))
+on_each "xfs btrfs ext4" "$count" on_filesystem
