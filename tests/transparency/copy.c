@@ -56,6 +56,8 @@ struct loop {
     uint32_t round;
     uint64_t rolling;
     unsigned noted;
+    const unsigned char *view; /* D_MAPPED: the source in memory */
+    size_t view_size;
     size_t held; /* D_LAG, D_JOIN: bytes read and not yet written */
     unsigned half;
     struct writer writer;
@@ -357,6 +359,13 @@ static bool write_split(struct loop *loop, const unsigned char *bytes, size_t go
     return (first == 0 || give(loop, bytes, first) > 0) && give(loop, bytes + first, got - first) > 0;
 }
 
+/* The bytes of this round where they lie in the mapping of the source. */
+static const unsigned char *in_view(const struct loop *loop, const unsigned char *bytes, size_t got)
+{
+    size_t at = (size_t)(loop->src.at - (off_t)got);
+    return loop->view && loop->src.at >= (off_t)got && at + got <= loop->view_size ? loop->view + at : bytes;
+}
+
 /* Ways of copying that hold for every round. */
 static bool write_round(struct loop *loop, unsigned char *bytes, size_t got)
 {
@@ -382,6 +391,13 @@ static bool write_round(struct loop *loop, unsigned char *bytes, size_t got)
     case D_OTHER_ALL:
         memcpy(loop->other->at, bytes, got);
         return give(loop, loop->other->at, got) > 0;
+    case D_SPARSE:
+        if (loop->round % (uint32_t)(2 + loop->op->a[9] % 5) == 1)
+            return seek_over(loop, got);
+        break;
+    case D_MAPPED:
+    case D_MAPPED_OTHER:
+        return give(loop, in_view(loop, bytes, got), got) > 0;
     default:
         break;
     }
@@ -480,6 +496,23 @@ static void stop_writer(struct loop *loop)
     pthread_join(loop->writer.thread, NULL);
 }
 
+/* All of the source, as far as it lasts: what is beyond its end is not written from there. */
+static void open_view(struct loop *loop)
+{
+    struct stat status;
+    if (fstat(loop->src.fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
+        return;
+    int kind = loop->op->a[7] == D_MAPPED ? MAP_SHARED : MAP_PRIVATE;
+    int rights = loop->op->a[7] == D_MAPPED ? PROT_READ : PROT_READ | PROT_WRITE;
+    unsigned char *view = mmap(NULL, (size_t)status.st_size, rights, kind, loop->src.fd, 0);
+    if (view == MAP_FAILED)
+        return;
+    if (loop->op->a[7] == D_MAPPED_OTHER)
+        view[loop->op->a[9] % status.st_size] ^= 0x11;
+    loop->view = view;
+    loop->view_size = (size_t)status.st_size;
+}
+
 static void open_loop(struct loop *loop, const struct op *op)
 {
     *loop = (struct loop){.op = op, .buffer = buffer_of(op->a[2]), .other = buffer_of(op->a[10]), .left = op->a[4]};
@@ -495,6 +528,8 @@ static void open_loop(struct loop *loop, const struct op *op)
     if (loop->chunk > room - 1)
         loop->chunk = room - 1;
     remember_shift(op->a[0], loop->src.at, loop->dst.at);
+    if (op->a[7] == D_MAPPED || op->a[7] == D_MAPPED_OTHER)
+        open_view(loop);
 }
 
 /* A direct read may leave anything of the last block behind the bytes that it returns. */
@@ -515,6 +550,8 @@ static void close_loop(struct loop *loop)
     note(N_OFFSET_SRC, seek_raw(loop->src.fd, 0, SEEK_CUR));
     note(N_OFFSET_DST, seek_raw(loop->dst.fd, 0, SEEK_CUR));
     current_iteration = 0;
+    if (loop->view)
+        munmap((void *)(uintptr_t)loop->view, loop->view_size);
 }
 
 void perform_copy(const struct op *op)

@@ -114,19 +114,19 @@ static int some_write(struct generator *g)
 static int some_deviation(struct generator *g)
 {
     static const uint8_t weights[DEVIATIONS] = {
-        [D_NONE] = 90,     [D_FLIP] = 12,        [D_LOOK] = 5,      [D_LOOK_ALL] = 5,   [D_TOUCH] = 4,
-        [D_TERMINATE] = 3, [D_OTHER_BUFFER] = 3, [D_OTHER_ALL] = 4, [D_PART] = 4,       [D_SPLIT] = 4,
-        [D_JOIN] = 4,      [D_TWO] = 4,          [D_LAG] = 4,       [D_GAP] = 5,        [D_SKIP] = 4,
-        [D_PWRITE] = 5,    [D_FREE] = 4,         [D_THREAD] = 3,    [D_STAT] = 3,       [D_TELL] = 3,
-        [D_DUP] = 3,       [D_REREAD] = 3,       [D_SHIFT] = 2,     [D_STRAY] = 2,      [D_SIGNAL] = 4,
-        [D_PROTECT] = 3,   [D_NOACCESS] = 3,     [D_REVERSE] = 2,   [D_APPENDFLAG] = 2, [D_LOOKAFTER] = 6,
-        [D_SEEKOVER] = 5,
+        [D_NONE] = 90,     [D_FLIP] = 12,        [D_LOOK] = 5,      [D_LOOK_ALL] = 5,     [D_TOUCH] = 4,
+        [D_TERMINATE] = 3, [D_OTHER_BUFFER] = 3, [D_OTHER_ALL] = 4, [D_PART] = 4,         [D_SPLIT] = 4,
+        [D_JOIN] = 4,      [D_TWO] = 4,          [D_LAG] = 4,       [D_GAP] = 5,          [D_SKIP] = 4,
+        [D_PWRITE] = 5,    [D_FREE] = 4,         [D_THREAD] = 3,    [D_STAT] = 3,         [D_TELL] = 3,
+        [D_DUP] = 3,       [D_REREAD] = 3,       [D_SHIFT] = 2,     [D_STRAY] = 2,        [D_SIGNAL] = 4,
+        [D_PROTECT] = 3,   [D_NOACCESS] = 3,     [D_REVERSE] = 2,   [D_APPENDFLAG] = 2,   [D_LOOKAFTER] = 6,
+        [D_SEEKOVER] = 5,  [D_SPARSE] = 6,       [D_MAPPED] = 6,    [D_MAPPED_OTHER] = 2,
     };
     int deviation = weighted(g, weights, DEVIATIONS);
     if (g->where != IN_MAIN && (deviation == D_SIGNAL || deviation == D_THREAD || deviation == D_FREE))
         return D_NONE;
     g->holes |= deviation == D_GAP || deviation == D_SKIP || deviation == D_PWRITE || deviation == D_REVERSE ||
-                deviation == D_SEEKOVER;
+                deviation == D_SEEKOVER || deviation == D_SPARSE;
     return deviation;
 }
 
@@ -478,6 +478,25 @@ static void do_parallel(struct generator *g)
     close_group(g, at);
 }
 
+/* Two threads write to disjoint parts of one file. */
+static void do_parts(struct generator *g)
+{
+    int32_t parts = PICK(g, 2, 3, 6), first = PICK(g, g->chunk, 65536, 131072), from = parts * first;
+    open_source(g, S_SRC2, F_SRC);
+    EMIT(g, K_OPEN, S_DST2, F_DST, O_RDWR, 0, 0);
+    EMIT(g, K_SEEK, S_SRC, 0, SEEK_SET, 0, 0);
+    EMIT(g, K_SEEK, S_DST, 0, SEEK_SET, 0, 0);
+    EMIT(g, K_SEEK, S_SRC2, from, SEEK_SET, 0, 0);
+    EMIT(g, K_SEEK, S_DST2, from, SEEK_SET, 0, 0);
+    unsigned at = EMIT(g, K_PARALLEL, 1);
+    EMIT(g, K_COPY, S_SRC, S_DST, 0, first, from, PICK(g, R_READ, R_PREAD, R_PREADV), W_PWRITE,
+         PICK(g, D_NONE, D_OTHER_ALL), 0, 0, 0);
+    EMIT(g, K_COPY, S_SRC2, S_DST2, 1, first, from, PICK(g, R_READ, R_PREAD), PICK(g, W_PWRITE, W_PWRITEV),
+         PICK(g, D_NONE, D_NONE, D_FLIP), 1, 5, 1);
+    close_group(g, at);
+    g->holes = true;
+}
+
 static void do_two_way(struct generator *g)
 {
     if (chance(g, 50)) {
@@ -591,6 +610,7 @@ static const struct {
     {do_thread, 4, IN_MAIN},
     {do_signal, 5, IN_MAIN},
     {do_parallel, 2, IN_MAIN},
+    {do_parts, 5, IN_MAIN},
     {do_two_way, 3, IN_MAIN | IN_THREAD},
 };
 

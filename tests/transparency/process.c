@@ -305,7 +305,7 @@ void perform_thread(const struct op *op, unsigned index)
 
 /* Copies that touch the same descriptor or the same file would race in plain runs too, and so would
  * one that ends the process at a limit. */
-static bool independent(void)
+static bool independent(bool parts)
 {
     static const int slots[] = {S_SRC, S_DST, S_SRC2, S_DST2};
     struct stat status[4];
@@ -318,9 +318,13 @@ static bool independent(void)
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < i; j++)
             if (world.slots[slots[i]] == world.slots[slots[j]] ||
-                (status[i].st_ino == status[j].st_ino && (slots[i] == S_DST2 || slots[j] == S_DST)))
+                (status[i].st_ino == status[j].st_ino && (slots[i] == S_DST2 || slots[j] == S_DST) &&
+                 !(parts && slots[i] == S_DST2 && slots[j] == S_DST)))
                 return false;
-    return true;
+    /* With O_APPEND, what is written to a place goes to the end. */
+    return !parts ||
+           !((raw3(SYS_fcntl, world.slots[S_DST], F_GETFL, 0) | raw3(SYS_fcntl, world.slots[S_DST2], F_GETFL, 0)) &
+             O_APPEND);
 }
 
 /* Two copies at once, each with a trace of its own. */
@@ -329,7 +333,7 @@ void perform_parallel(const struct op *op, unsigned index)
     static struct record rooms[2][PARALLEL_RECORDS];
     struct part parts[2] = {{index + 1, index + 2, rooms[0]}, {index + 2, index + 1 + op->group, rooms[1]}};
     pthread_t threads[2];
-    if (!independent())
+    if (!independent(op->a[0]))
         return;
     for (int i = 0; i < 2; i++) {
         rooms[i][0].unused = 0;

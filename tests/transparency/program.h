@@ -148,6 +148,9 @@ enum deviation {
     D_APPENDFLAG,
     D_LOOKAFTER,
     D_SEEKOVER,
+    D_SPARSE,
+    D_MAPPED,
+    D_MAPPED_OTHER,
     DEVIATIONS
 };
 
