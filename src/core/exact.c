@@ -76,10 +76,18 @@ static enum reason descriptors_fit(struct session *s)
     return out & O_APPEND ? REASON_APPENDS : REASON_NONE;
 }
 
+/* A server is asked some questions for each copy, in the time of which a write is in the page cache several times. */
+static bool repays_asking(const struct session *s, const struct candidate *c, size_t n)
+{
+    return !s->engine->remote || (!c->write && n >= SMALLEST_ASKED);
+}
+
 /* May `part` of the n bytes that are asked for be put there? */
 static enum reason place_fits(struct session *s, const struct candidate *c, size_t n, size_t part)
 {
     enum reason why = descriptors_fit(s);
+    if (why == REASON_NONE && !repays_asking(s, c, n))
+        why = REASON_SLOWER;
     if (why == REASON_NONE && part < EXACT_LEAST)
         why = n < EXACT_LEAST ? c->exact : REASON_UNALIGNED;
     /* As far as the plain call would come: the limit must be met by all of it, or by nothing of ours. */

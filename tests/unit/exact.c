@@ -348,3 +348,20 @@ Test(exact, what_is_ready_is_so_for_the_same_files)
     session_drop_proof(&s);
     cr_expect_not(exact_renew(&s, &c));
 }
+
+/* To ask a server takes longer than a write; a copy must be a large one. */
+Test(exact, a_server_is_asked_for_large_copies_only)
+{
+    enum reason why;
+    candidate_of(SIZE, 0, 0, 0, N);
+    ready();
+    lying = *s.engine;
+    lying.remote = true;
+    s.engine = &lying;
+    cr_expect_eq(exact_write(&s, &c), REASON_SLOWER);
+    c.write = NULL;
+    cr_expect_eq(exact_copy(&s, &c, &why), 0);
+    cr_expect_eq(why, REASON_SLOWER);
+    c.n = SIZE;
+    cr_expect_eq(exact_copy(&s, &c, &why), SIZE);
+}
