@@ -19,7 +19,7 @@ others() { # COMMANDS
 while_others() { # FS FITS COMMANDS
     local from=${place[$1-0]} to=${place[$1-1]} turn offloaded=0 process
     for ((turn = 0; turn < turns; turn++)); do
-        rm -f "$from"/* "$to/target" "$scratch/enough"
+        rm -f "$from"/s* "$to/target" "$scratch/enough"
         cat "$scratch/plain" >"$from/source"
         [ -z "$keep" ] || cat "$scratch/old" >"$to/target"
         sync
