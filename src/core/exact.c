@@ -165,12 +165,13 @@ static enum reason compare_all(struct session *s, const struct candidate *c)
 /*
  * What is seen of a write before anything is put into its place. An engine that freezes the source needs no more than a
  * look that saves most wrong clones: what is compared after it counts, since no change of the source can hide from then
- * on (engine.h). With another, the bytes must be the same before and after.
+ * on (engine.h). With another, the bytes must be the same before and after; and so with one that writes over what is
+ * there, or a power cut in between could leave bytes that are neither the old ones nor the program's.
  */
 static enum reason looks_equal(struct session *s, const struct candidate *c)
 {
     const struct program_write *w = c->write;
-    if (!s->engine->freezes_source)
+    if (!s->engine->freezes_source || s->engine->in_place)
         return compare_all(s, c);
     for (int i = 0; i < w->count; i++)
         if (!compare_readable(w->pieces[i].iov_base, w->pieces[i].iov_len))
