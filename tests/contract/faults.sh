@@ -20,7 +20,7 @@ for turn in range(10):
 os.write(copy, b"a marker")
 '
 # shellcheck disable=SC2016 # Perl's variables
-perl_copy='open S, "<", "../source"; open C, ">", "copy"; while (sysread S, $b, 262144) { syswrite C, $b } close C or die'
+perl_copy='open S, "<", "../source"; open C, ">", "copy"; while ($n = sysread S, $b, 262144) { syswrite C, $b } defined $n or die; close C or die'
 
 programs='dd dd-half busybox-cp busybox-dd python python-half perl'
 set_command() { # PROGRAM
