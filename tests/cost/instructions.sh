@@ -1,7 +1,8 @@
 #!/bin/bash
-# What a hooked call and a start cost in instructions, more than plain: counted (not timed) by callgrind, the calls from
-# the difference of a long and a short run, a thousand of each. None may cost more than instructions.ceiling says. A change that makes a hot
-# path longer fails here: it gets shorter again, or raises the ceiling and says why. A shorter path lowers it.
+# What a hooked call and a start cost in instructions, more than plain: counted (not timed) by callgrind; the calls from
+# the difference of a long and a short run, which is a thousand of each. None may cost more than instructions.ceiling
+# says. A change that makes a hot path longer fails here: it gets shorter again, or raises the ceiling and says why. A
+# shorter path lowers it.
 #
 #   instructions.sh --print >instructions.ceiling    writes the ceilings as they are measured now
 #
@@ -21,15 +22,16 @@ bound_left_out=2500
 bound_made=300
 bound_start=200000
 # Where memory lies makes a difference of a few instructions now and then; and the linker's part of a start depends on
-# the length of names and on the environment.
+# the length of names.
 leeway=500
 start_leeway=2000
 
+# The library looks through the environment, so that is the same each time.
 instructions() { # PRELOAD COMMAND...
     local preload=$1 counted
     shift
-    counted=$(limited env ${preload:+LD_PRELOAD="$preload"} valgrind --tool=callgrind \
-        --callgrind-out-file=/dev/null "$@" 2>&1 >/dev/null | sed -n 's/.*Collected : *//p')
+    counted=$(limited env -i PATH=/usr/bin:/bin OFFLOAD_CONFIG=none ${preload:+LD_PRELOAD="$preload"} \
+        "$valgrind" --tool=callgrind --callgrind-out-file=/dev/null "$@" 2>&1 >/dev/null | sed -n 's/.*Collected : *//p')
     [ -n "$counted" ] || fail "valgrind counted nothing of: $*"
     echo "$counted"
 }
@@ -162,6 +164,7 @@ file_on() { # SETUP
 }
 
 need valgrind readelf
+valgrind=$(command -v valgrind)
 compile_empty || skip_all "there is no compiler"
 make_source "$scratch/file" 8388608
 "$program" --list >"$scratch/turns"
