@@ -21,18 +21,12 @@ both_and_limit() { # ROW COMMAND
         'cp --reflink=always' "$(with plain 'cp --reflink=always source copy')"
 }
 
-shared_or_said() { # ROW: the copy that offload left is witness of what it was
-    local common size
-    read -r common size _ < <("$tree/tests/tools/extents" source copy)
-    [ "$common" -ge $((size / 4096 * 4096)) ] || line note "$title" "$1" "$common of $size bytes shared"
-}
-
 java_copies() {
     local class=$work/java
-    command -v java >/dev/null && command -v javac >/dev/null || {
+    if ! command -v java >/dev/null || ! command -v javac >/dev/null; then
         skip_row 'Java FileChannel' "java and javac are not installed (some 300 MB): apt install default-jdk-headless"
         return
-    }
+    fi
     javac -d "$class" "$programs/Copy.java" 2>"$work/javac.log" || {
         skip_row 'Java FileChannel' "javac failed"
         return
@@ -59,24 +53,29 @@ by_programs() { # FS
     java_copies
 }
 
+on_file_system() { # FS MIB
+    local temperature
+    make_before "$mount"
+    for temperature in warm cold; do
+        # What is in memory is never cold.
+        [ "$1 $temperature" != 'tmpfs cold' ] || continue
+        before=$work/$temperature
+        both "$1, $temperature: dd bs=128k" 'dd if=source of=copy bs=128k status=none'
+        both "$1, $temperature: Python" "$python"
+        both "$1, $temperature: busybox cp" 'busybox cp source copy'
+    done
+}
+
 by_file_systems() {
-    local fs mib=$((size_mib / 4)) temperature
+    local fs mib=$((size_mib / 4))
+    section "$(in_words $mib) by file system, in the page cache (warm) and not (cold)" s times
     for fs in xfs btrfs ext4 tmpfs overlay; do
-        for temperature in 'in the page cache' 'cold cache'; do
-            [ "$fs $temperature" != 'tmpfs cold cache' ] || continue
-            section "$(in_words $mib) on $fs, $temperature" s times
-            if mount_file_system $fs $((mib * 2 + mib / 2 + 600)) && cd "$mount" && make_source source $mib; then
-                make_before "$mount"
-                before=$work/warm
-                [ "$temperature" != 'cold cache' ] || before=$work/cold
-                both 'dd bs=128k' 'dd if=source of=copy bs=128k status=none'
-                both 'Python copyfileobj' "$python"
-                both 'busybox cp' 'busybox cp source copy'
-            else
-                skip_row 'all' "${why:-no room}"
-            fi
-            unmount_all
-        done
+        if mount_file_system $fs $((mib * 2 + mib / 2 + 600)) && cd "$mount" && make_source source $mib; then
+            on_file_system $fs
+        else
+            skip_row $fs "${why:-no room}"
+        fi
+        unmount_all
     done
 }
 
@@ -139,8 +138,10 @@ by_database() { # FS
         return
     fi
     before=$work/server
+    processor=
     in_turn 'CREATE DATABASE' plain "$psql -c '$statement'" offload "$psql -c '$statement'"
     "$work/server" stop
+    processor=yes
 }
 
 for fs in xfs btrfs; do

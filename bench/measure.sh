@@ -2,7 +2,7 @@
 # Sourced by every group: where its values go, the libraries it compares, file systems of its own, and commands timed
 # in turn.
 #
-# A value is a line of GROUP.tsv: SECTION, ROW, WAY, ROUND, VALUE. What a section is, is a line of its own:
+# A value is a line of GROUP.tsv: SECTION, ROW, WAY, ROUND, VALUE, and the processor time where it is a command's. What a section is, is a line of its own:
 # "section", TITLE, UNIT, SHOWN, ABOUT; report.py tells what can be SHOWN. The way to compare with is `plain`.
 
 set -u
@@ -10,9 +10,8 @@ group=$(basename "$0" .sh)
 tree=$BENCH_TREE
 out=$BENCH_OUT/$group.tsv
 most_rounds=$BENCH_ROUNDS
-size_mib=$BENCH_SIZE
 # shellcheck disable=SC2034 # used by the groups
-quick=$BENCH_QUICK
+size_mib=$BENCH_SIZE quick=$BENCH_QUICK
 : >"$out"
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/offload-bench.XXXXXX") || exit 1
@@ -45,7 +44,7 @@ section() { # TITLE UNIT SHOWN [ABOUT]
     echo "$1" >&2
 }
 
-value() { # ROW WAY ROUND VALUE
+value() { # ROW WAY ROUND VALUE [PROCESSOR-TIME]
     line "$title" "$@"
 }
 
@@ -84,13 +83,18 @@ preload_of() { # WAY
 
 rounds=$most_rounds
 runs=1         # in each round, of which the middle one counts
-row_seconds=90 # after that, and three rounds, a row has had its time
+row_seconds=60 # after that, and three rounds, a row has had its time
 [ -z "$quick" ] || row_seconds=15
 before=true # a command, run before each run with the way as argument
+processor=yes # whether the command does the work itself, so that its processor time tells something
 
 time_once() { # WAY COMMAND
     hyperfine -N --style none --runs "$runs" --prepare "$before '$1'" --export-json "$work/times.json" "$2" \
         >"$work/hyperfine.log" 2>&1 </dev/null
+}
+
+times_of() {
+    jq -r '.results[0] | .median'"${processor:+, .user + .system}" "$work/times.json"
 }
 
 # Times each way's command, one after the other and in another order each round; the first round is the warm-up. A
@@ -107,7 +111,8 @@ in_turn() { # ROW [WAY COMMAND]...
                 skip_row "$row" "it failed: $(tail -n 1 "$work/hyperfine.log")"
                 return 1
             }
-            [ $round -eq 0 ] || value "$row" "${pairs[j]}" $round "$(jq '.results[0].median' "$work/times.json")"
+            # shellcheck disable=SC2046 # one number or two
+            [ $round -eq 0 ] || value "$row" "${pairs[j]}" $round $(times_of)
         done
         [ $round -lt 3 ] || [ $((SECONDS - began)) -lt $row_seconds ] || break
     done

@@ -4,7 +4,7 @@
     report.py --all FOLDER          prints all of FOLDER's tables as one text
     report.py --into TEXT FOLDER    puts them into TEXT, between the lines "<!-- GROUP: ... -->" and "<!-- end -->"
 
-GROUP.tsv has a line for each value: SECTION, ROW, WAY, ROUND, VALUE. A section's own line says what is SHOWN of each way,
+GROUP.tsv has a line for each value: SECTION, ROW, WAY, ROUND, VALUE, and for commands the processor time. A section's own line says what is SHOWN of each way,
 round by round against the plain one:
 
     times      how many times faster
@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 PLAIN = "plain"
+OURS = "offload"
 GROUPS = ["copy", "call", "start", "work", "scale", "array"]
 COLOURS = ["#1b6ca8", "#d1495b", "#3a7d44", "#8d5a97", "#c98b1b"]
 
@@ -35,6 +36,7 @@ class Section:
         self.shown, _, self.axis = shown.partition(":")
         self.about = about
         self.rows = {}
+        self.processor = {}
         self.skipped = {}
         self.notes = {}
 
@@ -63,8 +65,10 @@ def read_sections(path):
         elif fields[0] == "note":
             sections[fields[1]].notes[fields[2]] = fields[3]
         else:
-            title, row, way, round_, value = fields
+            title, row, way, round_, value = fields[:5]
             sections[title].add(row, way, round_, float(value))
+            if len(fields) > 5:
+                sections[title].processor.setdefault(row, {}).setdefault(way, {})[round_] = float(fields[5])
     return list(sections.values())
 
 
@@ -80,9 +84,9 @@ def spread(values):
     return middle, low, high
 
 
-def against_plain(section, row, way):
+def against_plain(section, row, way, rows=None):
     """What is shown of a way: middle, low, high; None where it cannot be told."""
-    ways = section.rows[row]
+    ways = (rows or section.rows).get(row, {})
     if section.shown == "alone":
         return spread(list(ways[way].values())) if way in ways else None
     both = set(ways.get(way, {})) & set(ways.get(PLAIN, {}))
@@ -161,6 +165,8 @@ def table(section):
     for way in ways:
         head += [way] if medians and section.shown == "times" else []
         head += [HEADS[section.shown].format(way)]
+    if section.processor:
+        head += [f"{OURS}, processor time: {HEADS[section.shown].format('').strip(': ')}"]
     lines = []
     for row, values in section.rows.items():
         cells = [row + (f" ({section.notes[row]})" if row in section.notes else "")]
@@ -172,6 +178,8 @@ def table(section):
             if medians and section.shown == "times":
                 cells.append(amount(statistics.median(there), section.unit) if there else "")
             cells.append(figure_words(section, against_plain(section, row, way)) if there else "")
+        if section.processor:
+            cells.append(figure_words(section, against_plain(section, row, OURS, section.processor)))
         lines.append(cells)
     for row, why in section.skipped.items():
         if row not in section.rows:
@@ -212,6 +220,10 @@ def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("@", "\\\\@").replace("_", "\\\\_") + '"'
 
 
+def heading(section):
+    return f"set label 1 {quoted(section.title)} at graph 0, graph 1 offset 0,1 left font ',13'"
+
+
 def dots(section, name):
     """Rows from top to bottom, a dot and its spread for each way."""
     ways = section.compared()
@@ -231,9 +243,9 @@ def dots(section, name):
     marks = ", ".join(f"{quoted(row)} {len(rows) - r}" for r, row in enumerate(rows))
     nothing = 1 if section.shown == "times" else 0
     wide = [f[0] for row in rows for way in ways if (f := against_plain(section, row, way)) and f[0] > 0]
-    log = section.shown in ("times", "alone") and wide and max(wide) / min(wide) > 20
+    log = section.shown in ("times", "alone") and wide and max(wide) / min(wide) > 3
     settings = [
-        f"set title {quoted(section.title)} left offset 0,-0.4",
+        heading(section),
         f"set xlabel {quoted(LABELS[section.shown].format(section.unit))} offset 0,0.4",
         f"set yrange [0.3:{len(rows) + 0.7}]",
         f"set ytics ({marks})",
@@ -244,7 +256,7 @@ def dots(section, name):
         settings += [f"set arrow 1 from {nothing}, graph 0 to {nothing}, graph 1 nohead lw 1 dt 2 lc rgb '#888888' front"]
     else:
         settings += ["unset arrow"]
-    return blocks, settings, plots, 60 + 22 * len(rows)
+    return blocks, settings, plots, 100 + 22 * len(rows)
 
 
 def curves(section, name):
@@ -260,7 +272,7 @@ def curves(section, name):
         plots.append(f"${name}{w} using 1:2:3:4 with yerrorlines pt 7 ps 0.6 lw 1.5 lc rgb '{COLOURS[w % 5]}'"
                      f" title {quoted(way)}")
     settings = [
-        f"set title {quoted(section.title)} left offset 0,-0.4",
+        heading(section),
         f"set xlabel {quoted(section.axis)} offset 0,0.4",
         "set ytics autofreq",
         "set logscale xy",
@@ -283,8 +295,8 @@ def plot(sections, path):
     script = [f"set terminal svg size 860,{height} dynamic font 'Helvetica,12' background rgb 'white'",
               f"set output {quoted(str(path))}",
               "set border 3 lc rgb '#666666'", "set tics nomirror scale 0.5", "set grid xtics lc rgb '#dddddd' lw 0.5",
-              "set key outside right top samplen 1", "set lmargin 26", "set rmargin 22",
-              f"set multiplot"]
+              "set key outside right top samplen 1", "set lmargin 30", "set rmargin 24", "set tmargin 2.5",
+              "set bmargin 3.5", "set multiplot"]
     top = height
     for blocks, settings, plots, needed in drawn:
         top -= needed

@@ -20,13 +20,15 @@ time_starts() {
 
 time_script() {
     local each pairs=()
-    for ((i = 0; i < 500; i++)); do
+    local commands=500 i
+    [ -z "$quick" ] || commands=50
+    for ((i = 0; i < commands; i++)); do
         echo "/bin/true"
     done >"$work/script"
     for each in "${preloads[@]}"; do
         pairs+=("${each%%=*}" "$(with "${each%%=*}" "sh $work/script")")
     done
-    in_turn 'a shell script with 500 commands' "${pairs[@]}"
+    in_turn "a shell script with $commands commands" "${pairs[@]}"
 }
 
 count_start() {

@@ -89,6 +89,7 @@ END
         return
     }
     before=$work/server
+    processor=
     local command="$as_postgres pgbench -n -c 4 -t 500 -h $PWD/socket postgres"
     in_turn 'pgbench, 2000 transactions' plain "$command" 'an empty library' "$command" offload "$command"
     "$work/server" stop
