@@ -1,8 +1,10 @@
+#!/usr/bin/python3
 """Turns what a group measured into a table and a plot.
 
     report.py FOLDER GROUP          prints GROUP's table; writes GROUP.md and GROUP.svg
     report.py --all FOLDER          prints all of FOLDER's tables as one text
-    report.py --into TEXT FOLDER    puts them into TEXT, between the lines "<!-- GROUP: ... -->" and "<!-- end -->"
+    report.py --into TEXT FOLDER    puts them into TEXT, between the lines "<!-- GROUP: ... -->" and "<!-- end -->"; so too
+                                    the machine, and the promises beside what was measured; plots go beside TEXT
 
 GROUP.tsv has a line for each value: SECTION, ROW, WAY, ROUND, VALUE, and for commands the processor time. A section's own line says what is SHOWN of each way,
 round by round against the plain one:
@@ -16,6 +18,7 @@ and after a colon, for rows that are numbers, what they are: such a section is d
 """
 import math
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -289,7 +292,7 @@ def plot(sections, path):
     for i, section in enumerate(s for s in sections if s.rows):
         drawn.append((curves if section.axis else dots)(section, f"data{i}_"))
     drawn = [parts for parts in drawn if parts[2]]
-    if not drawn:
+    if not drawn or not shutil.which("gnuplot"):
         return
     height = sum(parts[3] for parts in drawn)
     script = [f"set terminal svg size 860,{height} dynamic font 'Helvetica,12' background rgb 'white'",
@@ -306,6 +309,121 @@ def plot(sections, path):
     subprocess.run(["gnuplot"], input="\n".join(script) + "\n", text=True, check=True)
 
 
+# ---- what is promised ----------------------------------------------------------------------------------------
+
+
+def median_of(section, row, way):
+    values = section.rows.get(row, {}).get(way)
+    return statistics.median(values.values()) if values else None
+
+
+def found(folder, group, words):
+    """The sections of a group whose titles have these words."""
+    path = folder / f"{group}.tsv"
+    return [s for s in read_sections(path) if words in s.title] if path.exists() else []
+
+
+def against_bound(values, bound, words):
+    """The worst of (value, row) beside what is promised."""
+    if not values:
+        return "not measured in this run"
+    worst, row = max(values)
+    return f"{'holds' if worst <= bound else '**missed**'}: {words(worst)} ({row})"
+
+
+def of_all(sections, tell):
+    """(value, row) for each row of which there is one."""
+    return [(value, row) for s in sections for row in s.rows if (value := tell(s, row)) is not None]
+
+
+def more_than(base):
+    def tell(section, row):
+        ours, other = median_of(section, row, OURS), median_of(section, row, base)
+        return None if ours is None or other is None else ours - other
+
+    return tell
+
+
+def near_the_limit(folder):
+    limit = "cp --reflink=always"
+    sections = [s for s in found(folder, "copy", " in the page cache") if limit in s.ways() and "by size" not in s.title]
+    values = [(v, s.title) for s in sections if (v := more_than(limit)(s, "dd bs=128k")) is not None]
+    return against_bound(values, 0.020, lambda v: amount(v, "s") + " more")
+
+
+def slower_rows(folder):
+    slower, rows = [], 0
+    for section in found(folder, "copy", ""):
+        for row in section.rows:
+            figure = against_plain(section, row, OURS)
+            rows += figure is not None
+            if figure and figure[2] < 1 / 1.03:
+                slower.append(f"{row} ({section.title}): {number(figure[0])}")
+    if not rows:
+        return "not measured in this run"
+    return f"**missed** in {len(slower)} of {rows} rows: " + "; ".join(slower) if slower else f"holds in {rows} rows"
+
+
+def calls_of(row):
+    return 2 if "-and-" in row else 1
+
+
+def call_cost(folder, words, bound, unit):
+    def tell(section, row):
+        more = None if row.startswith("copy-") else more_than(PLAIN)(section, row)
+        return None if more is None else more / calls_of(row)
+
+    return against_bound(of_all(found(folder, "call", words), tell), bound, lambda v: amount(v, unit) + " more")
+
+
+def start_cost(folder):
+    sections = [s for s in found(folder, "start", "time of a start")]
+    values = [v for v in of_all(sections, more_than(PLAIN)) if v[1] == "/bin/true"]
+    other = [v for v in of_all(sections, more_than("libeatmydata")) if v[1] == "/bin/true"]
+    return (against_bound(values, 60e-6, lambda v: amount(v, "s") + " more than plain") + "; against libeatmydata " +
+            against_bound(other, 0, lambda v: signed(amount(v, "s"))))
+
+
+def work_cost(folder):
+    values = []
+    for section in found(folder, "work", ""):
+        for row in section.rows:
+            figure = against_plain(section, row, OURS)
+            if figure:
+                values.append((0 if is_noise(section, figure) else figure[0], row))
+    return against_bound(values, 1, lambda v: f"{v:.1f} %" if v else "nothing but noise")
+
+
+def memory_cost(folder):
+    return against_bound(of_all(found(folder, "scale", "private memory"), more_than(PLAIN)), 256,
+                         lambda v: amount(v, "KiB") + " more than plain")
+
+
+def flatness(folder):
+    """The largest time beside the smallest, of what ought to be the same."""
+    values = []
+    for section in found(folder, "scale", "descriptors that are open"):
+        times = [t for row in section.rows if (t := median_of(section, row, OURS))]
+        if times:
+            values.append((max(times) / min(times), section.title))
+    return against_bound(values, 1.5, lambda v: f"{number(v)} times the least")
+
+
+def promises(folder):
+    rows = [
+        ("dd bs=128k within 20 ms of `cp --reflink=always`, warm, on XFS and Btrfs", near_the_limit(folder)),
+        ("no copy more than 3 % slower than plain", slower_rows(folder)),
+        ("a hooked call that is no copy: within 10 ns of plain", call_cost(folder, "time", 10e-9, "s")),
+        ("a hooked call that is no copy: within 60 instructions", call_cost(folder, "instr", 60, "instructions")),
+        ("a start within 60 µs of plain, ahead of libeatmydata", start_cost(folder)),
+        ("work that hardly copies: within 1 %, or noise", work_cost(folder)),
+        ("at most 256 KiB of private memory where nothing was copied", memory_cost(folder)),
+        ("flat in descriptors", flatness(folder)),
+    ]
+    return "| what ought to hold | and what was measured, the worst row |\n|---|---|\n" + "".join(
+        f"| {name} | {said} |\n" for name, said in rows)
+
+
 # ---- texts ------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +435,7 @@ def report_group(folder, group):
 
 
 def report_all(folder):
-    parts = [(folder / "machine.md").read_text(encoding="utf-8")]
+    parts = [(folder / "machine.md").read_text(encoding="utf-8"), promises(folder)]
     for group in GROUPS:
         if (folder / f"{group}.md").exists():
             parts.append(f"## {group}\n\n" + (folder / f"{group}.md").read_text(encoding="utf-8"))
@@ -326,10 +444,16 @@ def report_all(folder):
 
 def put_into(text_path, folder):
     text = text_path.read_text(encoding="utf-8")
+    (folder / "promises.md").write_text(promises(folder), encoding="utf-8")
 
     def fill(match):
         part = folder / f"{match[1]}.md"
         body = part.read_text(encoding="utf-8") if part.exists() else "Not part of this run.\n"
+        if (folder / f"{match[1]}.svg").exists():
+            plots = text_path.with_suffix("")
+            plots.mkdir(exist_ok=True)
+            shutil.copy(folder / f"{match[1]}.svg", plots)
+            body += f"\n![{match[1]}]({plots.name}/{match[1]}.svg)\n"
         return f"<!-- {match[1]}: written by bench/report.py -->\n{body}<!-- end -->"
 
     text = re.sub(r"<!-- (\w+):[^>]*-->\n.*?<!-- end -->", fill, text, flags=re.S)

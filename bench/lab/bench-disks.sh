@@ -1,6 +1,7 @@
 #!/bin/bash
 # In the guest: copies between disks that copy by themselves, by the tools that ask them, by dd, and by the library where
 # it can. Lines that begin with "bench:" are values for bench/array.sh: ROW, WAY, ROUND, SECONDS, BYTES.
+# shellcheck source-path=SCRIPTDIR/../../tests/lab source-path=SCRIPTDIR/../../tests source=guest.sh
 . "$(dirname "$0")/../guest.sh"
 # limit: 1200
 

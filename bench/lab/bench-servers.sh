@@ -1,6 +1,7 @@
 #!/bin/bash
 # In the guest: copies on file servers, plain and with the library in turn, and what goes over the wire. Lines that
 # begin with "bench:" are values for bench/array.sh: ROW, WAY, ROUND, SECONDS, BYTES.
+# shellcheck source-path=SCRIPTDIR/../../tests/lab source-path=SCRIPTDIR/../../tests source=guest.sh
 . "$(dirname "$0")/../guest.sh"
 # limit: 1200
 
