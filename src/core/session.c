@@ -68,9 +68,15 @@ static bool unchanged(const struct session *s, int fd, const struct file_state *
     return look(s, fd, &is) && guard_same_state(&is, was);
 }
 
+/* Whether the engine knows nothing better of the source than what we have just seen. */
+static bool confirmed(const struct session *s, const struct file_state *source)
+{
+    return !s->engine->confirms || s->engine->confirms(&s->pair, source);
+}
+
 static bool source_unchanged(const struct session *s)
 {
-    return unchanged(s, s->pair.source, &s->source);
+    return unchanged(s, s->pair.source, &s->source) && confirmed(s, &s->source);
 }
 
 static bool destination_unchanged(const struct session *s)
@@ -102,6 +108,7 @@ enum reason session_choose(struct session *s, const struct candidate *c)
     s->pair.destination_fs = (uint64_t)destination.f_type;
     s->pair.block = (unsigned)destination.f_bsize;
     s->pair.kernel = session_kernel();
+    s->pair.smb_alone = settings.smb_alone;
     enum reason why;
     s->engine = engine_choose(&s->pair, settings.engines, &why);
     return s->engine ? REASON_NONE : why;
@@ -139,7 +146,7 @@ static enum reason server_shows(struct session *s, const struct candidate *c)
     signals_let_end(c->blocked);
     if (!look(s, s->pair.source, &source) || !look(s, s->pair.destination, &destination))
         return REASON_SERVER_FAILED;
-    if (source.size != s->source.size)
+    if (source.size != s->source.size || !confirmed(s, &source))
         return REASON_SOURCE_CHANGED;
     if (destination.size != s->left.size)
         return REASON_DESTINATION_CHANGED;

@@ -113,6 +113,17 @@ Test(chain, files_on_a_server_are_the_servers)
     expect(pair_on(XFS), SERVER, NULL, REASON_NO_SERVER);
 }
 
+/* To go by what an SMB client has of a source takes the user's word; the next refusal is another one. */
+Test(chain, a_lease_is_believed_where_the_user_says_so)
+{
+    struct file_pair pair = pair_on(0xfe534d42);
+    pair.kernel = KERNEL_VERSION(6, 12, 0);
+    pair.compares = true;
+    expect(pair, ~0U, NULL, REASON_LEASED);
+    pair.smb_alone = true;
+    expect(pair, ~0U, NULL, REASON_SLOWER);
+}
+
 Test(chain, each_engine_says_what_it_proves_and_how_it_aligns)
 {
     struct file_pair pair = pair_on(XFS);
