@@ -12,7 +12,8 @@ clean() { # SCRIPT
 cd "$source_tree" || exit 1
 mapfile -t scripts < <(
     ls scripts/* .ci/run autogen.sh tests/lab/run tests/lab/image tests/lab/boot/* tests/lab/guest/init
-    find tests -name '*.sh' -type f | sort
+    ls bench/programs/cat
+    find bench tests -name '*.sh' -type f | sort
 )
 plan ${#scripts[@]}
 for script in "${scripts[@]}"; do
