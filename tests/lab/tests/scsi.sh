@@ -243,15 +243,18 @@ stopped_and_continued() {
     same_as "$(lun_file 0)" 1
 }
 
-# When the program is gone, nothing goes on by itself.
+# When the program is gone, nothing goes on by itself. Each command changes what the one before it has made.
 killed() {
-    local first
+    local first ranges=() i
     fill 0
     fill 1
+    for ((i = 0; i < 100; i++)); do
+        ranges+=(0:0:$((31 << 20)) 1048576:0:$((31 << 20)))
+    done
     rm -f "$scratch/said"
-    "$tool" "$(disk 0)" "$(disk 1)" >"$scratch/said" &
+    "$tool" "$(disk 0)" "$(disk 1)" "${ranges[@]}" >"$scratch/said" &
     copying=$!
-    wait_for grep -q ^block "$scratch/said"
+    wait_for grep -q ^command "$scratch/said"
     kill -KILL $copying
     ! wait $copying 2>/dev/null || fail "it was done before it was killed"
     first=$(sha256sum <"$(lun_file 1)")
