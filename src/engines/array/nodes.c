@@ -2,6 +2,7 @@
 
 #include "../../core/private.h"
 #include "../../core/syscalls.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,24 +19,12 @@ bool node_append(char path[NODE_PATH], const char *text)
     return true;
 }
 
-static bool append_number(char path[NODE_PATH], unsigned number)
-{
-    char digits[12];
-    char *at = digits + sizeof digits - 1;
-    *at = '\0';
-    do {
-        *--at = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    return node_append(path, at);
-}
-
 /* Where sysfs has a device: what the link of its number says. `kind` is "block" or "char". */
 static bool place_of(const char *kind, dev_t device, char place[NODE_PATH])
 {
-    char link[NODE_PATH] = "/sys/dev/";
-    if (!node_append(link, kind) || !node_append(link, "/") || !append_number(link, major(device)) ||
-        !node_append(link, ":") || !append_number(link, minor(device)))
+    char link[TEXT_PATH] = "/sys/dev/";
+    if (!text_append(link, kind) || !text_append(link, "/") || !text_append_number(link, major(device)) ||
+        !text_append(link, ":") || !text_append_number(link, minor(device)))
         return false;
     long n = KERNEL(SYS_readlinkat, AT_FDCWD, link, place, NODE_PATH);
     if (n <= 0 || n >= NODE_PATH)

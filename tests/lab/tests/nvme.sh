@@ -148,7 +148,7 @@ without_privilege() {
 doctor() {
     "$offload" doctor >"$scratch/doctor"
     tr -s ' \n' ' ' <"$scratch/doctor" >"$scratch/line"
-    for words in "$(nvme_namespace 2)|QEMU NVMe Ctrl: copies by itself; one command takes up to 512 KiB in 8 ranges" \
+    for words in "$(nvme_namespace 2)|QEMU NVMe Ctrl: copies by itself; one command takes up to 512.0 KiB in 8 ranges" \
         "$(nvme_namespace 0)|QEMU NVMe Ctrl: a disk does not copy by itself" \
         "$(nvme_namespace 4)|QEMU NVMe Ctrl: the disks have blocks of different sizes"; do
         words=${words#/dev/}
