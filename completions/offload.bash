@@ -35,7 +35,7 @@ _offload_engines()
 {
     local engine given=${cur%"${cur##*,}"}
     COMPREPLY=()
-    for engine in clone server kernel; do
+    for engine in clone array server kernel; do
         [[ ,$given == *,$engine,* ]] || COMPREPLY+=("$given$engine")
     done
     COMPREPLY=($(compgen -W '${COMPREPLY[@]}' -- "$cur"))
@@ -69,7 +69,7 @@ _offload()
             return
             ;;
         --buffers)
-            COMPREPLY=($(compgen -W 'auto compare' -- "$cur"))
+            COMPREPLY=($(compgen -W 'auto compare lazy' -- "$cur"))
             return
             ;;
         -o | --output | --log | --include | --exclude)
@@ -91,7 +91,7 @@ _offload()
 
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W '-v --verbose --report --report= -o --output= --progress --policy= --engines=
-            --buffers= --min-size= --include= --exclude= --log= --off --help --version' -- "$cur"))
+            --buffers= --smb-alone --min-size= --include= --exclude= --log= --off --help --version' -- "$cur"))
         [[ ${COMPREPLY-} == *= && ${#COMPREPLY[@]} -eq 1 ]] && compopt -o nospace
         return
     fi

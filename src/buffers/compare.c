@@ -58,6 +58,9 @@ bool compare_readable(const void *bytes, size_t n)
         return true;
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
+    /* Beyond the last address there is. madvise(2) would say EINVAL, as an old kernel does. */
+    if (end <= first)
+        return false;
     long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
     if (populated != -EINVAL || settings.filtered)
         return populated == 0;

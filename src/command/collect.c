@@ -13,7 +13,7 @@
 
 /* No record is longer: three names of PATH_MAX, each byte as \u00xx and in hexadecimal, and the rest. */
 #define LINE_MAX_BYTES ((size_t)256 << 10)
-/* Room that a new file must find: it would be of no use to find out later that there is none. */
+/* Room that a new file must find, and that is kept ahead of those who write: what finds none is lost without a word. */
 #define ROOM (64 << 10)
 /* So much is read before its room is given back. */
 #define GIVE_BACK (1 << 20)
@@ -29,6 +29,12 @@ int above_standard(int fd)
     return high;
 }
 
+/* Sets room aside from there on. False if there is none; a file system that cannot set any aside has it. */
+static bool keep_room(int fd, off_t from)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, from, ROOM) == 0 || (errno != ENOSPC && errno != EDQUOT);
+}
+
 static bool make_in(struct collect *c, const char *directory)
 {
     if (!directory || *directory != '/')
@@ -40,10 +46,11 @@ static bool make_in(struct collect *c, const char *directory)
     }
     /* Mode 0600, by mkstemp(3) itself. */
     int fd = mkostemp(c->path, O_CLOEXEC | O_APPEND);
-    if (fd >= 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, ROOM) < 0 && errno == ENOSPC) {
+    if (fd >= 0 && !keep_room(fd, 0)) {
+        int error = errno;
         unlink(c->path);
         close(fd);
-        errno = ENOSPC;
+        errno = error;
         return false;
     }
     c->file = above_standard(fd);
@@ -101,6 +108,17 @@ bool collect_open(struct collect *collect, collect_use *use, void *what)
         if (make_in(collect, directories[i]))
             return watch(collect) && remove_at_exit(collect);
     return false;
+}
+
+int collect_make_another(const struct collect *collect)
+{
+    char path[sizeof collect->path];
+    stpcpy(path, collect->path);
+    memset(path + strlen(path) - strlen("XXXXXX"), 'X', strlen("XXXXXX"));
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return above_standard(fd);
 }
 
 /* ---- lines ---- */
@@ -197,6 +215,9 @@ void collect_read(struct collect *collect)
         split(collect, bytes, (size_t)n);
     }
     give_back(collect, before);
+    /* Only where something has come: this is a change of the file too, of which we are told. */
+    if (collect->offset > before)
+        collect->short_of_room |= !keep_room(collect->file, end);
 }
 
 /* ---- the end ---- */

@@ -24,8 +24,9 @@ struct collect {
     off_t offset; /* what lies before it was read */
     char *line;   /* the start of a line whose end has not come yet */
     size_t length;
-    bool too_long;     /* the line is skipped up to its end */
-    uint64_t unusable; /* lines that were no records */
+    bool too_long;      /* the line is skipped up to its end */
+    uint64_t unusable;  /* lines that were no records */
+    bool short_of_room; /* there was none for some time: lines may be missing */
     uint64_t not_handed_on;
     int forward[2]; /* files that the records are handed on to, or -1 */
     bool forward_progress;
@@ -39,6 +40,9 @@ struct collect {
  * handed on to is set by the caller, before or after. There is one such file in a process.
  */
 bool collect_open(struct collect *collect, collect_use *use, void *what);
+
+/* A file without a name in the directory of the private file, for what the caller keeps; -1 with errno. */
+int collect_make_another(const struct collect *collect);
 
 /* Reads what has been added since, and calls `use` for each record. */
 void collect_read(struct collect *collect);

@@ -1,6 +1,6 @@
 /*
- * Devices that can copy by themselves: SCSI disks by EXTENDED COPY, NVMe drives by Copy. What they say of themselves is
- * theirs to get wrong, so every length is checked.
+ * Disks as they name themselves, and what SCSI disks say in public of whether they copy. What they say is theirs to get
+ * wrong, so every length is checked.
  */
 #ifndef OFFLOAD_DEVICES_H
 #define OFFLOAD_DEVICES_H
@@ -9,20 +9,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define DEVICE_NAME 80
+
 struct device_identity {
-    char name[80]; /* vendor and model, printable ASCII, without spaces around it; "" if it did not say */
+    char name[DEVICE_NAME]; /* vendor and model, as device_append_name() makes it; "" if it did not say */
     bool copies;
 };
 
+/* Appends n bytes to the name, behind a space if there is something before, as printable ASCII without spaces around. */
+void device_append_name(char name[DEVICE_NAME], const uint8_t *bytes, size_t n);
+
 /*
- * The n bytes of a disk's standard INQUIRY data (SPC-4 6.4.2). False if they are too few to tell, or not of a disk that
+ * The n bytes of a disk's standard INQUIRY data (SPC-4 6.6.2). False if they are too few to tell, or not of a disk that
  * is there. Copies: the bit 3PC.
  */
 bool scsi_parse_inquiry(const uint8_t *bytes, size_t n, struct device_identity *identity);
-
-#define NVME_IDENTIFY_BYTES 4096
-
-/* The n bytes that NVMe's Identify Controller gave (NVM Express Base 5.17.2.1). False if they are not all there. */
-bool nvme_parse_controller(const uint8_t *bytes, size_t n, struct device_identity *identity);
 
 #endif

@@ -97,33 +97,51 @@ static void take_policy(struct options *options, const char *name, const char *v
     options->always = strcmp(value, "always") == 0;
 }
 
+/* "clone, server", as many as there are. */
+static const char *engine_names(void)
+{
+    static char names[80];
+    char *end = names;
+    for (const struct engine *const *engine = engine_list(); *engine; engine++)
+        end += snprintf(end, (size_t)(names + sizeof names - end), "%s%s", end > names ? ", " : "", (*engine)->name);
+    return names;
+}
+
 static void take_engines(struct options *options, const char *name, const char *value)
 {
     (void)options;
     if (!*value)
-        fail(STATUS_FAILED, "%s got an empty list: name at least one of clone, server, kernel", name);
+        fail(STATUS_FAILED, "%s got an empty list: name at least one of %s", name, engine_names());
     for (const char *engine = value; engine; engine = strchr(engine, ',')) {
         engine += *engine == ',';
         size_t n = strcspn(engine, ",");
         if (engine_bit(engine, n))
             continue;
-        fail(STATUS_FAILED, "%s does not know %s: use a comma-separated list of clone, server, kernel", name,
-             name_printable(strndupa(engine, n)));
+        fail(STATUS_FAILED, "%s does not know %s: use a comma-separated list of %s", name,
+             name_printable(strndupa(engine, n)), engine_names());
     }
     set("OFFLOAD_ENGINES", value);
 }
 
+/* Told here, lazy buffers are asked of no library any more: each process would tell it again. */
 static void take_buffers(struct options *options, const char *name, const char *value)
 {
     (void)options;
-    if (strcmp(value, "lazy") == 0)
-        fail(STATUS_FAILED,
-             "%s=lazy is not in this version: buffers that are filled only when they are looked at can "
-             "hang two copies of one file; use auto or compare",
-             name);
+    if (strcmp(value, "lazy") == 0) {
+        say("%s=lazy is not available in this version; buffers are compared", name);
+        value = "compare";
+    }
     if (strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
         fail(STATUS_FAILED, "%s does not know %s: use auto or compare", name, name_printable(value));
     set("OFFLOAD_BUFFERS", value);
+}
+
+static void take_smb_alone(struct options *options, const char *name, const char *value)
+{
+    (void)options;
+    (void)name;
+    (void)value;
+    set("OFFLOAD_SMB_ALONE", "on");
 }
 
 static void take_min_size(struct options *options, const char *name, const char *value)
@@ -247,8 +265,11 @@ static const struct option {
      "wholly\n"
      "offloaded; never: offload nothing"},
     {"engines", 0, NEEDS_VALUE, take_engines, "OFFLOAD_ENGINES", "LIST",
-     "use these engines only, in a comma-separated list: clone,\nserver, kernel"},
-    {"buffers", 0, NEEDS_VALUE, take_buffers, "OFFLOAD_BUFFERS", "HOW", "how copies are proven: auto, compare"},
+     "use these engines only, in a comma-separated list:\n"},
+    {"buffers", 0, NEEDS_VALUE, take_buffers, "OFFLOAD_BUFFERS", "HOW",
+     "how buffers are proven: auto, compare, which are the same; lazy\nis not available in this version"},
+    {"smb-alone", 0, NO_VALUE, take_smb_alone, "OFFLOAD_SMB_ALONE", NULL,
+     "you know that nobody else changes what COMMAND copies on\nSMB shares: copy there by the server too"},
     {"min-size", 0, NEEDS_VALUE, take_min_size, "OFFLOAD_MIN_SIZE", "BYTES",
      "leave files alone that are smaller than this"},
     {"include", 0, NEEDS_VALUE, take_include, "OFFLOAD_INCLUDE", "PATTERN",
@@ -361,7 +382,7 @@ static void print_option(const struct option *option)
             printf("\n%*s", HELP_COLUMN, "");
         else
             putchar(*text);
-    putchar('\n');
+    puts(option->take == take_engines ? engine_names() : "");
 }
 
 void options_help(void)

@@ -30,6 +30,46 @@ const char *program_self(void)
     return n > 0 ? path : NULL;
 }
 
+/* ---- why it cannot be run ---- */
+
+static const char *cure_of(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "check its name";
+    case EACCES:
+        return "check the permissions of it, of its interpreter and of the directories on the way, and that its file "
+               "system is not mounted noexec";
+    case EPERM:
+        return "a security policy, or a mount with nosuid, stands against it";
+    case ETXTBSY:
+        return "someone has it open for writing; wait until it is complete";
+    case E2BIG:
+        return "give it fewer or shorter arguments (xargs), or a smaller environment";
+    case ELOOP:
+        return "its symbolic links, or the interpreters of its scripts, lead in a circle or too far";
+    case ENOMEM:
+    case EAGAIN:
+        return "give it more memory or more processes (ulimit -v, ulimit -u)";
+    case EMFILE:
+    case ENFILE:
+        return "close some files, or raise 'ulimit -n'";
+    default:
+        return "check that it is a program for this machine";
+    }
+}
+
+int program_complain(const char *path, const char *name, int error)
+{
+    char *shown = name_printable(name);
+    if (error == ENOENT && access(path, F_OK) == 0)
+        say("cannot run %s: the interpreter that its first line or its header names is not there; install it", shown);
+    else
+        say("cannot run %s: %s; %s", shown, strerror(error), cure_of(error));
+    free(shown);
+    return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
+}
+
 /* ---- finding it ---- */
 
 static bool may_execute(const char *path)
@@ -92,7 +132,7 @@ char *program_find(const char *name)
     if (!path)
         fail(STATUS_NOT_FOUND, "cannot run %s: no such command in PATH; check its name, or give its full path", shown);
     if (access(path, F_OK) < 0)
-        fail(STATUS_NOT_FOUND, "cannot run %s: no such file; check its name", shown);
+        exit(program_complain(path, name, errno));
     if (is_directory(path))
         fail(STATUS_CANNOT_RUN, "cannot run %s: it is a directory; name a program", shown);
     if (!may_execute(path))

@@ -7,6 +7,9 @@
 /* The path of this executable, or NULL where /proc does not tell. In memory that stays. */
 const char *program_self(void);
 
+/* Says why the program could not be started, by the errno of that; returns the exit status that goes with it. */
+int program_complain(const char *path, const char *name, int error);
+
 /*
  * The path of the program that execvp(3) would run for that name. To be freed. Where there is none, says so and ends
  * the process as env(1) does.

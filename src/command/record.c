@@ -53,6 +53,7 @@ static bool read_common(struct record *r)
 
 static bool read_copy(struct record *r)
 {
+    r->buffers = json_string_value(json_object_get(r->line, "buffers"));
     return read_number(r->line, "offloaded", &r->offloaded) && read_number(r->line, "written", &r->written) &&
            read_number(r->line, "reads_elided", &r->reads_elided) &&
            read_number(r->line, "writes_elided", &r->writes_elided) && read_word(r->line, "cause", &r->cause) &&

@@ -17,7 +17,8 @@ struct record {
     uint64_t done;               /* progress: bytes that are there */
     uint64_t offloaded, written; /* copies: bytes by an engine, and by the program itself */
     uint64_t reads_elided, writes_elided;
-    const char *engine; /* or NULL */
+    const char *engine;  /* or NULL */
+    const char *buffers; /* or NULL; version 0.1 did not tell */
     const char *cause, *reason;
 };
 

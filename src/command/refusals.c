@@ -273,7 +273,7 @@ void reason_print(const char *label, enum reason why, int error, const char *eng
                   const struct file_pair *pair)
 {
     bool by_table = why == REASON_FS_UNKNOWN || why == REASON_FS_CANNOT;
-    bool clone = strcmp(engine, "clone") == 0;
+    bool by_kernel = strcmp(engine, "kernel") == 0;
     if (why == REASON_SERVER_FAILED || why == REASON_SERVER_CANNOT)
         print_server_failed(label, error, p);
     else if (why == REASON_KERNEL_TOO_OLD)
@@ -282,7 +282,7 @@ void reason_print(const char *label, enum reason why, int error, const char *eng
         print_other_fs(label, p);
     else if (why == REASON_QUOTA)
         print_quota(label, p);
-    else if (by_table && !clone)
+    else if (by_table && by_kernel)
         print(label, "it is used only where it is known to gain something: on XFS and Btrfs", reason_cure(why));
     else if (error)
         lines_say(label, "no: %s (%s).", reason_words(why), strerror(error));

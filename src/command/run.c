@@ -2,7 +2,6 @@
 
 #include "collect.h"
 #include "command.h"
-#include "names.h"
 #include "program.h"
 
 #include <dirent.h>
@@ -40,48 +39,10 @@ static struct {
 
 /* ---- starting ---- */
 
-static const char *cure_of(int error)
-{
-    switch (error) {
-    case ENOENT:
-        return "check its name";
-    case EACCES:
-        return "check the permissions of it, of its interpreter and of the directories on the way, and that its file "
-               "system is not mounted noexec";
-    case EPERM:
-        return "a security policy, or a mount with nosuid, stands against it";
-    case ETXTBSY:
-        return "someone has it open for writing; wait until it is complete";
-    case E2BIG:
-        return "give it fewer or shorter arguments (xargs), or a smaller environment";
-    case ELOOP:
-        return "its symbolic links, or the interpreters of its scripts, lead in a circle or too far";
-    case ENOMEM:
-    case EAGAIN:
-        return "give it more memory or more processes (ulimit -v, ulimit -u)";
-    case EMFILE:
-    case ENFILE:
-        return "close some files, or raise 'ulimit -n'";
-    default:
-        return "check that it is a program for this machine";
-    }
-}
-
-int run_complain(const char *path, const char *name, int error)
-{
-    char *shown = name_printable(name);
-    if (error == ENOENT && access(path, F_OK) == 0)
-        say("cannot run %s: the interpreter that its first line or its header names is not there; install it", shown);
-    else
-        say("cannot run %s: %s; %s", shown, strerror(error), cure_of(error));
-    free(shown);
-    return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
-}
-
 void run_in_place(const char *path, char **argv)
 {
     program_become(path, argv);
-    exit(run_complain(path, argv[0], errno));
+    exit(program_complain(path, argv[0], errno));
 }
 
 _Noreturn static void become(const char *path, char **argv, int *error)

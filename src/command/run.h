@@ -45,9 +45,6 @@ struct run_end run_child(const char *path, char **argv, const struct run_events 
 /* Becomes the program. Does not return: says so, if it cannot be started, and ends as env(1). */
 _Noreturn void run_in_place(const char *path, char **argv);
 
-/* Says why the program could not be started; returns the exit status that goes with it. */
-int run_complain(const char *path, const char *name, int error);
-
 /* Ends this process as the child ended: by the same signal, but without a core dump, or with its status. */
 _Noreturn void run_end_alike(int status);
 

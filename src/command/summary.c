@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
+
+/* ASCII alone, so that no name can do anything to a terminal or depend on a locale. */
+#define FORM (JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6))
 
 /* ---- counting ---- */
 
@@ -75,11 +79,28 @@ static json_t *copy_object(const struct record *r)
     json_object_set_new(copy, "offloaded", number(r->offloaded));
     json_object_set_new(copy, "written", number(r->written));
     json_object_set_new(copy, "engine", r->engine ? json_string(r->engine) : json_null());
+    json_object_set_new(copy, "buffers", r->buffers ? json_string(r->buffers) : json_null());
     json_object_set_new(copy, "reads_elided", number(r->reads_elided));
     json_object_set_new(copy, "writes_elided", number(r->writes_elided));
     json_object_set_new(copy, "cause", json_string(r->cause));
     json_object_set_new(copy, "reason", json_string(r->reason));
     return copy;
+}
+
+/* Adds a copy to the list. A line that finds no room is the end of it: no part of one stays. */
+static void list_copy(struct summary *s, const struct record *r)
+{
+    json_t *copy = copy_object(r);
+    char *text = json_dumps(copy, FORM);
+    json_decref(copy);
+    size_t n = text ? strlen(text) : 0;
+    if (n)
+        text[n++] = '\n';
+    if (!s->list_is_cut && n && pwrite(s->list, text, n, s->listed) == (ssize_t)n)
+        s->listed += (off_t)n;
+    else
+        s->list_is_cut = true;
+    free(text);
 }
 
 void summary_add(struct summary *summary, const struct record *record)
@@ -104,7 +125,7 @@ void summary_add(struct summary *summary, const struct record *record)
         cause->bytes = add_up(cause->bytes, record->written);
     }
     if (summary->list)
-        json_array_append_new(summary->list, copy_object(record));
+        list_copy(summary, record);
 }
 
 static int by_copies(const void *a, const void *b)
@@ -283,6 +304,28 @@ static json_t *reasons_array(struct summary *s)
     return reasons;
 }
 
+/* The lines of the list, as elements of an array. */
+static void print_list(const struct summary *s, FILE *out)
+{
+    char bytes[16384];
+    bool first = true;
+    char before = '\n';
+    for (off_t at = 0; at < s->listed;) {
+        off_t left = s->listed - at;
+        ssize_t n = pread(s->list, bytes, left < (off_t)sizeof bytes ? (size_t)left : sizeof bytes, at);
+        if (n <= 0)
+            return;
+        for (ssize_t i = 0; i < n; before = bytes[i++]) {
+            if (before == '\n')
+                fputs(first ? "\n    " : ",\n    ", out);
+            if (bytes[i] != '\n')
+                fputc(bytes[i], out);
+            first = false;
+        }
+        at += n;
+    }
+}
+
 void summary_json(struct summary *summary, FILE *out)
 {
     json_t *document = json_object();
@@ -290,14 +333,18 @@ void summary_json(struct summary *summary, FILE *out)
     json_object_set_new(document, "totals", totals_object(summary));
     json_object_set_new(document, "engines", engines_array(summary));
     json_object_set_new(document, "reasons", reasons_array(summary));
-    json_object_set(document, "copies", summary->list);
     json_object_set_new(document, "nothing", summary->copies ? json_null() : json_string(words_of_nothing(summary)));
     json_object_set_new(document, "unusable", number(summary->unusable));
     json_object_set_new(document, "other_version", number(summary->other_version));
-    /* ASCII alone, so that no name can do anything to a terminal or depend on a locale. */
-    json_dumpf(document, out, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6));
-    fputc('\n', out);
+    char *text = json_dumps(document, FORM | JSON_INDENT(2));
     json_decref(document);
+    if (!text)
+        return;
+    /* Up to its last brace, before which the list is put in. */
+    fprintf(out, "%.*s,\n  \"copies\": [", (int)strlen(text) - 2, text);
+    print_list(summary, out);
+    fputs("\n  ]\n}\n", out);
+    free(text);
 }
 
 void summary_free(struct summary *summary)
@@ -308,5 +355,4 @@ void summary_free(struct summary *summary)
         free(summary->causes[i].cause);
         free(summary->causes[i].words);
     }
-    json_decref(summary->list);
 }

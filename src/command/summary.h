@@ -31,19 +31,21 @@ struct summary {
     uint64_t reads_elided, writes_elided;
     struct summary_engine engines[SUMMARY_ENGINES];
     struct summary_cause causes[SUMMARY_CAUSES];
-    json_t *list;           /* of the copies, or NULL if it is not wanted */
+    int list;               /* a file that takes the copies, a JSON object a line, or 0 if they are not wanted */
+    off_t listed;           /* its bytes */
+    bool list_is_cut;       /* the file did not take all */
     uint64_t unusable;      /* lines that were no records */
     uint64_t other_version; /* records of another version of the library */
     const char *nothing;    /* why nothing can have been recognised, if that is known */
 };
 
-/* Counts a copy; keeps it too if the summary has a list. */
+/* Counts a copy; adds it to the list too if there is one. A run may have millions: none is kept in memory. */
 void summary_add(struct summary *summary, const struct record *record);
 
 /* Prints what a user reads: in the locale's characters, file names not among it. */
 void summary_table(struct summary *summary, FILE *out);
 
-/* Prints one JSON document, in ASCII. */
+/* Prints one JSON document, in ASCII, with the copies of the list. */
 void summary_json(struct summary *summary, FILE *out);
 
 void summary_free(struct summary *summary);

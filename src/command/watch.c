@@ -7,6 +7,7 @@
 #include "extents.h"
 #include "names.h"
 #include "output.h"
+#include "program.h"
 #include "progress.h"
 #include "run.h"
 #include "summary.h"
@@ -39,14 +40,20 @@ struct watching {
 
 /* ---- a copy ---- */
 
+/* A name that the library could not get is "?", which no name is without quotes. */
+static char *name_told(const char *name)
+{
+    return *name ? name_printable(name) : strdup("?");
+}
+
 static char *names_of(const struct record *r)
 {
-    char *source = name_printable(r->source);
-    char *destination = name_printable(r->destination);
+    char *source = name_told(r->source);
+    char *destination = name_told(r->destination);
     char *reason = text_printable(r->reason);
     char *text = NULL;
-    if (asprintf(&text, "%s -> %s%s%s%s", source, destination, record_is_whole(r) ? "" : " (",
-                 record_is_whole(r) ? "" : reason, record_is_whole(r) ? "" : ")") < 0)
+    if (asprintf(&text, "%s -> %s%s%s%s", source ? source : "", destination ? destination : "",
+                 record_is_whole(r) ? "" : " (", record_is_whole(r) ? "" : reason, record_is_whole(r) ? "" : ")") < 0)
         text = NULL;
     free(source);
     free(destination);
@@ -242,23 +249,36 @@ static void open_output(struct watching *w)
 
 /* ---- after it ---- */
 
+static ssize_t write_out(void *what, const char *bytes, size_t n)
+{
+    const struct watching *w = what;
+    return write_all(w->out, bytes, n) ? (ssize_t)n : 0;
+}
+
+/* The table has room in the stream's buffer, and is written at once; a list of copies may be of any length. */
 static void print_summary(struct watching *w)
 {
-    char *text = NULL;
-    size_t n = 0;
+    static char buffer[1 << 16];
     if (w->watch->options->report == NO_REPORT || !w->collecting)
         return;
-    FILE *memory = open_memstream(&text, &n);
+    FILE *out = fopencookie(w, "w", (cookie_io_functions_t){.write = write_out});
+    if (!out)
+        fail(STATUS_FAILED, "no memory for the summary; give the process more of it (ulimit -v)");
+    setvbuf(out, buffer, _IOFBF, sizeof buffer);
     w->summary.unusable = w->collect.unusable;
     w->summary.nothing = w->watch->nothing;
-    if (memory && w->watch->options->report == REPORT_TABLE)
-        summary_table(&w->summary, memory);
-    else if (memory)
-        summary_json(&w->summary, memory);
-    if (memory && fclose(memory) == 0)
-        /* As with all that goes to standard error: there is no one to tell. */
-        w->failed_to_write |= !write_all(w->out, text, n) && w->out != STDERR_FILENO;
-    free(text);
+    if (w->watch->options->report == REPORT_TABLE)
+        summary_table(&w->summary, out);
+    else
+        summary_json(&w->summary, out);
+    bool failed = ferror(out);
+    failed |= fclose(out) != 0;
+    /* As with all that goes to standard error: there is no one to tell. */
+    w->failed_to_write |= failed && w->out != STDERR_FILENO;
+    if (w->summary.list_is_cut)
+        say("the list of copies is not complete, as there was no room for it beside %s; set TMPDIR to a directory with "
+            "room",
+            w->collect.path);
 }
 
 static void print_failures(const struct watching *w)
@@ -268,6 +288,12 @@ static void print_failures(const struct watching *w)
     if (w->failures)
         say("%llu of %llu copies were not wholly offloaded, as --policy=always asks; see offload --report",
             (unsigned long long)w->failures, (unsigned long long)w->summary.copies);
+    if (w->collect.short_of_room)
+        say("records of copies may be missing: there was no room for them in %s; set TMPDIR to a directory with room",
+            w->collect.path);
+    if (w->watch->always && w->collect.unusable)
+        say("--policy=always cannot be kept: %llu %s of the records could not be read",
+            (unsigned long long)w->collect.unusable, w->collect.unusable == 1 ? "line" : "lines");
     if (w->watch->always && w->watch->nothing)
         say("--policy=always cannot be kept: %s; what the program copied is not known", w->watch->nothing);
     else if (!w->summary.copies && w->watch->nothing && w->watch->options->report == NO_REPORT)
@@ -287,6 +313,12 @@ static bool output_is_whole(struct watching *w)
     return !w->failed_to_write;
 }
 
+/* Whether every record that was written has been read. */
+static bool all_known(const struct watching *w)
+{
+    return w->collecting && !w->collect.unusable && !w->collect.short_of_room;
+}
+
 _Noreturn static void end(struct watching *w, int status)
 {
     bool whole = output_is_whole(w);
@@ -294,9 +326,9 @@ _Noreturn static void end(struct watching *w, int status)
         free(w->failed[i]);
     summary_free(&w->summary);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        if (w->watch->always && (w->failures || w->watch->nothing || !w->collecting))
+        if (w->watch->always && (w->failures || w->watch->nothing || !all_known(w)))
             exit(STATUS_NOT_OFFLOADED);
-        if (!whole)
+        if (!whole || w->summary.list_is_cut)
             exit(STATUS_FAILED);
     }
     run_end_alike(status);
@@ -319,6 +351,12 @@ static void do_without_records(const struct watching *w, const char *path, char 
     run_in_place(path, argv);
 }
 
+static void open_list(struct watching *w)
+{
+    w->summary.list = collect_make_another(&w->collect);
+    w->summary.list_is_cut = w->summary.list < 0;
+}
+
 static void close_lines(struct watching *w)
 {
     output_close(&w->lines);
@@ -338,8 +376,8 @@ void watch_run(const struct watch *watch, const char *path, char **argv)
     if (!w.collecting)
         do_without_records(&w, path, argv);
     progress_start(&w.progress, watch->options->progress);
-    if (watch->options->report == REPORT_JSON)
-        w.summary.list = json_array();
+    if (w.collecting && watch->options->report == REPORT_JSON)
+        open_list(&w);
     if ((w.collecting && setenv("OFFLOAD_COLLECT", w.collect.path, 1) < 0) ||
         (watch->options->progress && setenv("OFFLOAD_PROGRESS", "on", 1) < 0))
         fail(STATUS_FAILED, "cannot set OFFLOAD_COLLECT: %s; give the process more memory", strerror(errno));
@@ -352,7 +390,7 @@ void watch_run(const struct watch *watch, const char *path, char **argv)
     run_drop_signals();
     close_lines(&w);
     if (ended.error)
-        exit(run_complain(path, argv[0], ended.error));
+        exit(program_complain(path, argv[0], ended.error));
     print_summary(&w);
     print_failures(&w);
     end(&w, ended.status);

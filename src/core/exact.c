@@ -173,7 +173,7 @@ static enum reason looks_equal(struct session *s, const struct candidate *c)
 
 static enum reason put_and_prove(struct session *s, const struct candidate *c, size_t n)
 {
-    enum reason why = copy_steps(s, c, n, false) == n ? REASON_NONE : s->engine->failure;
+    enum reason why = copy_steps(s, c, n, false) == n ? REASON_NONE : session_engine_failure(s);
     if (why == REASON_NONE)
         why = compare_all(s, c);
     /* Asked last, so that it holds for all that was read and compared before. */
@@ -216,7 +216,7 @@ size_t exact_copy(struct session *s, const struct candidate *c, enum reason *why
     if (*why != REASON_NONE)
         return 0;
     size_t copied = copy_steps(s, c, part, true);
-    *why = copied ? accept(s, c, copied) : s->engine->failure;
+    *why = copied ? accept(s, c, copied) : session_engine_failure(s);
     if (*why != REASON_NONE) {
         take_back(s, c, part, *why);
         return 0;

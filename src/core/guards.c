@@ -13,7 +13,7 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
-static bool same_time(struct timespec a, struct timespec b)
+bool guard_same_time(struct timespec a, struct timespec b)
 {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
@@ -55,8 +55,8 @@ bool guard_look_at_server(int fd, struct file_state *state)
 
 bool guard_same_state(const struct file_state *a, const struct file_state *b)
 {
-    return guard_same_file(a, b) && a->size == b->size && same_time(a->modified, b->modified) &&
-           same_time(a->changed, b->changed);
+    return guard_same_file(a, b) && a->size == b->size && guard_same_time(a->modified, b->modified) &&
+           guard_same_time(a->changed, b->changed);
 }
 
 bool guard_unchanged(int fd, const struct file_state *was)

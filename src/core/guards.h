@@ -31,6 +31,9 @@ bool guard_look(int fd, struct file_state *state);
  */
 bool guard_look_at_server(int fd, struct file_state *state);
 
+/* Whether two times are one, to the nanosecond. */
+bool guard_same_time(struct timespec a, struct timespec b);
+
 /* Whether both are states of one file. */
 bool guard_same_file(const struct file_state *a, const struct file_state *b);
 

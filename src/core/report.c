@@ -120,6 +120,12 @@ static const char *engine_of(const struct session *s)
     return s->tally.offloaded ? s->tally.engine : NULL;
 }
 
+/* How it was proven that the program wrote what it had read; NULL if nothing was proven, or there were no buffers. */
+static const char *proof_of(const struct session *s)
+{
+    return s->pair.compares && s->tally.writes_elided ? "compare" : NULL;
+}
+
 /* The reason's name in small letters. */
 static void add_cause(struct json *line, enum reason why)
 {
@@ -135,6 +141,7 @@ static void add_outcome(struct json *line, const struct session *s)
     json_number(line, "offloaded", s->tally.offloaded);
     json_number(line, "written", s->tally.written);
     json_text(line, "engine", engine_of(s));
+    json_text(line, "buffers", proof_of(s));
     json_number(line, "reads_elided", s->tally.reads_elided);
     json_number(line, "writes_elided", s->tally.writes_elided);
     add_cause(line, outcome(s));

@@ -69,9 +69,15 @@ static bool unchanged(const struct session *s, int fd, const struct file_state *
     return look(s, fd, &is) && guard_same_state(&is, was);
 }
 
+/* Whether the engine knows nothing better of the source than what we have just seen. */
+static bool confirmed(const struct session *s, const struct file_state *source)
+{
+    return !s->engine->confirms || s->engine->confirms(&s->pair, source);
+}
+
 bool session_source_unchanged(const struct session *s)
 {
-    return unchanged(s, s->pair.source, &s->source);
+    return unchanged(s, s->pair.source, &s->source) && confirmed(s, &s->source);
 }
 
 static bool destination_unchanged(const struct session *s)
@@ -115,6 +121,7 @@ enum reason session_choose(struct session *s, const struct candidate *c)
     s->pair.destination_fs = (uint64_t)destination.f_type;
     s->pair.block = (unsigned)destination.f_bsize;
     s->pair.kernel = session_kernel();
+    s->pair.smb_alone = settings.smb_alone;
     enum reason why;
     s->engine = engine_choose(&s->pair, settings.engines, &why);
     return s->engine ? REASON_NONE : why;
@@ -152,7 +159,7 @@ static enum reason server_shows(struct session *s, const struct candidate *c)
     signals_let_end(c->blocked);
     if (!look(s, s->pair.source, &source) || !look(s, s->pair.destination, &destination))
         return REASON_SERVER_FAILED;
-    if (source.size != s->source.size)
+    if (source.size != s->source.size || !confirmed(s, &source))
         return REASON_SOURCE_CHANGED;
     if (destination.size != s->left.size)
         return REASON_DESTINATION_CHANGED;
@@ -315,6 +322,11 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
     return REASON_NONE;
 }
 
+enum reason session_engine_failure(const struct session *s)
+{
+    return s->pair.why == REASON_NONE ? s->engine->failure : s->pair.why;
+}
+
 /* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
 static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
@@ -324,7 +336,7 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
     if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
         s->window = (size_t)copied;
     session_adapt(s, session_clock() - began);
-    enum reason why = copied > 0 ? REASON_NONE : s->engine->failure;
+    enum reason why = copied > 0 ? REASON_NONE : session_engine_failure(s);
     if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE && holds && !session_source_unchanged(s))

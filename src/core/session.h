@@ -127,6 +127,9 @@ bool session_source_unchanged(const struct session *session);
  */
 bool session_direct_allows(const struct session *session, const struct program_write *write, off_t at);
 
+/* Why the last call of the session's engine failed. */
+enum reason session_engine_failure(const struct session *session);
+
 /*
  * Could an offload serve the candidate? Fills in the session, which is not running, and asks the engines. REASON_NONE
  * if so. Only looks: neither file is changed.

@@ -65,7 +65,7 @@ static void read_engines(const char *value)
         size_t n = strcspn(name, ",");
         unsigned bit = engine_bit(name, n);
         if (!bit) {
-            complain("OFFLOAD_ENGINES", value, "no list of engines (clone, kernel) with commas; all are used");
+            complain("OFFLOAD_ENGINES", value, "no list of engines with commas; all are used");
             return;
         }
         engines |= bit;
@@ -105,18 +105,32 @@ static void read_policy(const char *value)
         complain("OFFLOAD_POLICY", value, "none of auto, always, never; taken as auto");
 }
 
-/* There is one way of proof in this version; the variable is there for those to come. */
+/* There is one way of proof in this version (docs/decisions/014); the variable is there for those to come. */
 static void read_buffers(const char *value)
 {
-    if (*value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
+    if (strcmp(value, "lazy") == 0)
+        complain("OFFLOAD_BUFFERS", value, "not available in this version; buffers are compared");
+    else if (*value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
         complain("OFFLOAD_BUFFERS", value, "neither auto nor compare; buffers are compared");
+}
+
+/* The setting of that name, which is off unless it is switched on. */
+static bool switched_on(const char *name, const char *value)
+{
+    bool on = strcmp(value, "on") == 0;
+    if (!on && strcmp(value, "off") != 0 && *value)
+        complain(name, value, "neither \"on\" nor \"off\"; taken as \"off\"");
+    return on;
+}
+
+static void read_smb_alone(const char *value)
+{
+    settings.smb_alone = switched_on("OFFLOAD_SMB_ALONE", value);
 }
 
 static void read_progress(const char *value)
 {
-    settings.progress = strcmp(value, "on") == 0;
-    if (!settings.progress && strcmp(value, "off") != 0 && *value)
-        complain("OFFLOAD_PROGRESS", value, "neither \"on\" nor \"off\"; taken as \"off\"");
+    settings.progress = switched_on("OFFLOAD_PROGRESS", value);
 }
 
 static const char *text(const char *value)
@@ -170,6 +184,7 @@ static const struct {
     {"OFFLOAD_POLICY", read_policy},
     {"OFFLOAD_ENGINES", read_engines},
     {"OFFLOAD_BUFFERS", read_buffers},
+    {"OFFLOAD_SMB_ALONE", read_smb_alone},
     {"OFFLOAD_MIN_SIZE", read_min_size},
     {"OFFLOAD_INCLUDE", read_include},
     {"OFFLOAD_EXCLUDE", read_exclude},
@@ -253,15 +268,20 @@ static const char *distrust(const struct stat *st)
     return st->st_size > LONGEST_FILE ? ": ignored: it is longer than 64 KiB" : NULL;
 }
 
-/* The file's bytes with a zero behind them, in memory that stays: settings point into it. NULL if there are none. */
-static char *bytes_of(int fd, const struct stat *st)
+/*
+ * The file's bytes with a zero behind them, in memory that stays: settings point into it. NULL if there are none, or if
+ * there is a *problem with them.
+ */
+static char *bytes_of(int fd, const struct stat *st, const char **problem)
 {
     size_t n = (size_t)st->st_size;
     long at = n ? KERNEL(SYS_mmap, NULL, n + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : -ENOMEM;
     if (at < 0 && at > -4096)
         return NULL;
     long got = KERNEL(SYS_pread64, fd, at, n, 0);
-    return got < 0 ? NULL : (char *)at;
+    if (got > 0 && memchr((void *)at, 0, (size_t)got))
+        *problem = ": ignored: it has a zero byte, so it is no text; write it anew, as ASCII or UTF-8";
+    return got > 0 && !*problem ? (char *)at : NULL;
 }
 
 /* `asked`: the user named this file, so that one which is not there is told. */
@@ -278,7 +298,7 @@ static void read_file(const char *path, bool asked)
     const char *problem = distrust(&st);
     /* Another's home (su, sudo), or the host's root as a container shows him: nothing that the user has to mend. */
     bool silent = !asked && !is_trusted(&st);
-    char *bytes = problem ? NULL : bytes_of((int)fd, &st);
+    char *bytes = problem ? NULL : bytes_of((int)fd, &st, &problem);
     KERNEL(SYS_close, fd);
     read_from = path;
     if (problem && !silent)

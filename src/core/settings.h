@@ -22,6 +22,7 @@ struct settings {
     const char *exclude;
     const char *report;  /* OFFLOAD_REPORT: the file to append reports to, or NULL */
     const char *collect; /* OFFLOAD_COLLECT: the command's own file, which goes before, and is never complained of */
+    bool smb_alone;      /* OFFLOAD_SMB_ALONE: nobody else changes what is copied on SMB shares */
     bool progress;       /* OFFLOAD_PROGRESS: the report tells of copies under way */
     bool filtered;       /* a seccomp filter was there at the start: only what every program calls is called */
 };

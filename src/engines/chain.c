@@ -1,9 +1,10 @@
 #include "engine.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
-static const struct engine *const engines[] = {&engine_clone, &engine_server, &engine_kernel, NULL};
+static const struct engine *const engines[] = {&engine_clone, &engine_array, &engine_server, &engine_kernel, NULL};
 
 const struct engine *const *engine_list(void)
 {
@@ -31,6 +32,12 @@ enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigne
     return allowed >> place & 1 ? engines[place]->refuses(pair) : REASON_NO_ENGINE;
 }
 
+/* Says only that the files are another engine's. */
+static bool is_beside_the_point(enum reason why)
+{
+    return why == REASON_NO_ENGINE || why == REASON_ON_SERVER || why == REASON_NO_ARRAY_FS;
+}
+
 const struct engine *engine_choose(const struct file_pair *pair, unsigned allowed, enum reason *why)
 {
     *why = REASON_NO_ENGINE;
@@ -38,7 +45,8 @@ const struct engine *engine_choose(const struct file_pair *pair, unsigned allowe
         enum reason refusal = engine_refusal(i, pair, allowed);
         if (refusal == REASON_NONE)
             return engines[i];
-        if (*why == REASON_NO_ENGINE || *why == REASON_ON_SERVER)
+        /* Where the disks would copy, what keeps them from it is more than what no other engine can do. */
+        if (is_beside_the_point(*why) || refusal == REASON_UNWRITTEN)
             *why = refusal;
     }
     return NULL;

@@ -7,6 +7,7 @@
 #ifndef LIBOFFLOAD_ENGINE_H
 #define LIBOFFLOAD_ENGINE_H
 
+#include "../core/guards.h"
 #include "../core/reasons.h"
 
 #include <stdbool.h>
@@ -21,8 +22,11 @@ struct file_pair {
     uint64_t source_fs, destination_fs; /* statfs(2) f_type */
     unsigned block;                     /* bytes: the destination file system's block */
     unsigned kernel;                    /* as LINUX_VERSION_CODE */
-    bool compares; /* the program's buffers are compared with the source, so the source is read all the same */
-    bool no_clone; /* the server engine's: it has found that these files cannot share extents */
+    bool compares;     /* the program's buffers are compared with the source, so the source is read all the same */
+    bool no_clone;     /* the server engine's: it has found that these files cannot share extents */
+    bool smb_alone;    /* the user's word that nobody else changes what is copied on SMB shares (OFFLOAD_SMB_ALONE) */
+    bool array_failed; /* the array engine's: the disks are not to be asked again for these files */
+    enum reason why;   /* what an engine whose copy() failed knows better than its `failure`; or REASON_NONE */
 };
 
 struct engine {
@@ -70,6 +74,12 @@ struct engine {
 
     /* The files lie on a server, whom others may ask too: a look at one must ask the server, and may have to wait. */
     bool remote;
+
+    /*
+     * NULL, or: whether the source is in truth as this machine has just found it. For a server whose client may answer
+     * out of what it believes to know. May have to wait.
+     */
+    bool (*confirms)(const struct file_pair *pair, const struct file_state *source);
 };
 
 /* All engines in the order in which they are asked, with a NULL behind them. */
@@ -99,6 +109,6 @@ bool engine_any_beyond_kernel(unsigned allowed);
  */
 enum reason quota_refuses(const struct file_pair *pair);
 
-extern const struct engine engine_clone, engine_server, engine_kernel;
+extern const struct engine engine_clone, engine_array, engine_server, engine_kernel;
 
 #endif

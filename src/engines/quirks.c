@@ -28,6 +28,9 @@
  * of a module cannot be told from the file system. bcachefs: wrong data after a reflink (koverstreet/bcachefs issue
  * 991).
  *
+ * array, 6.1: before, it cannot be learned whether a file can be read past the page cache (STATX_DIOALIGN); the file
+ * systems are those that leave their blocks where they are.
+ *
  * server, NFS: 6.1.53 is the first long-term kernel that survives a server that does not know a copy any more
  * (ERR_OFFLOAD_NO_REQ). SMB, 6.11: until 6.7 the client kept stale pages and a stale size of the
  * destination, and only since 6.11 it can be learned whether it writes past the cache (mountoptions.h).
@@ -50,6 +53,9 @@ const struct quirk quirks[] = {
     {"clone", "nfs", NFS_SUPER_MAGIC, NEVER, REASON_ON_SERVER},
     {"clone", "smb3", SMB2_TYPE, NEVER, REASON_ON_SERVER},
     {"clone", "cifs", CIFS_TYPE, NEVER, REASON_ON_SERVER},
+
+    {"array", "ext4", EXT4_SUPER_MAGIC, SINCE(6, 1), REASON_KERNEL_TOO_OLD},
+    {"array", "xfs", XFS_TYPE, SINCE(6, 1), REASON_KERNEL_TOO_OLD},
 
     {"server", "nfs", NFS_SUPER_MAGIC, KERNEL_VERSION(6, 1, 53), REASON_KERNEL_TOO_OLD},
     {"server", "smb3", SMB2_TYPE, SINCE(6, 11), REASON_KERNEL_TOO_OLD},

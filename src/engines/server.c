@@ -16,6 +16,7 @@
 #include "../core/syscalls.h"
 #include "mountoptions.h"
 #include "quirks.h"
+#include "smb.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,6 +107,12 @@ static bool has_mode_that_writes_clear(int fd)
     return KERNEL(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & (S_ISUID | S_ISGID);
 }
 
+/* Whether what the client believes of the source matters: what it has of it is what the program wrote. */
+static bool asks_past_lease(const struct file_pair *pair)
+{
+    return pair->compares && fs_is_smb(pair->source_fs);
+}
+
 static enum reason refuses(const struct file_pair *pair)
 {
     if (pair->destination_fs != NFS_SUPER_MAGIC && !fs_is_smb(pair->destination_fs))
@@ -121,7 +128,7 @@ static enum reason refuses(const struct file_pair *pair)
      * A lease makes the client believe its cache, and Samba tells the times that it knew when the file was opened,
      * whatever the server's own programs have done to it since (docs/decisions/015).
      */
-    if (pair->compares && fs_is_smb(pair->source_fs))
+    if (asks_past_lease(pair) && !pair->smb_alone)
         return REASON_LEASED;
     /* What is not cached here is pulled once more to be compared: no less than a plain copy would push. */
     if (pair->compares && opened_direct(pair->source))
@@ -129,6 +136,18 @@ static enum reason refuses(const struct file_pair *pair)
     if (has_mode_that_writes_clear(pair->destination))
         return REASON_SET_ID;
     return writes_are_counted(pair) ? REASON_NONE : REASON_UNCOUNTED;
+}
+
+/*
+ * Another client's write breaks the lease, but the server does not wait until the word has come here; so it is asked.
+ * What it says and what the client goes by, pages and times, are then of one moment.
+ */
+static bool confirms(const struct file_pair *pair, const struct file_state *source)
+{
+    struct file_state truth;
+    return !asks_past_lease(pair) ||
+           (smb_ask(pair->source, &truth) && truth.size == source->size &&
+            guard_same_time(truth.modified, source->modified) && guard_same_time(truth.changed, source->changed));
 }
 
 /* ---- copying ---- */
@@ -191,4 +210,5 @@ const struct engine engine_server = {
     .granule = granule,
     .freezes_source = false,
     .remote = true,
+    .confirms = confirms,
 };

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/close_range.h>
 #include <linux/fs.h>
+#include <string.h>
 #include <sys/file.h>
 
 /* open(2): a mode is passed only with these flags. */
@@ -209,14 +210,59 @@ static void sending(int fd)
         copy_settle_all();
 }
 
+/*
+ * The descriptors in a message that has been sent or received: what they mean another process has as well, and may have
+ * begun to write. A number that was received may have been an own file's until it was closed unseen.
+ */
+static void shared_by(struct msghdr *message)
+{
+    struct cmsghdr *part = message->msg_controllen ? CMSG_FIRSTHDR(message) : NULL;
+    for (; part; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, (char *)part + at, sizeof fd);
+            recogniser_forget(fd);
+            owned_set(fd, false);
+            copy_settle(fd);
+        }
+    }
+}
+
+static int all_shared_by(struct mmsghdr *messages, int count)
+{
+    for (int i = 0; i < count; i++)
+        shared_by(&messages[i].msg_hdr);
+    return count;
+}
+
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     sending(fd);
-    return original_sendmsg(fd, message, flags);
+    ssize_t sent = original_sendmsg(fd, message, flags);
+    if (sent >= 0) {
+        struct msghdr copy = *message;
+        shared_by(&copy);
+    }
+    return sent;
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     sending(fd);
-    return original_sendmmsg(fd, messages, count, flags);
+    return all_shared_by(messages, original_sendmmsg(fd, messages, count, flags));
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+    ssize_t received = original_recvmsg(fd, message, flags);
+    if (received >= 0)
+        shared_by(message);
+    return received;
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *limit)
+{
+    return all_shared_by(messages, original_recvmmsg(fd, messages, count, flags, limit));
 }

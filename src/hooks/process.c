@@ -140,6 +140,8 @@ EXPORT long syscall(long number, ...)
     va_end(rest);
     if (number == SYS_copy_file_range)
         return copy_range_by_number(a);
+    if (number == SYS_close)
+        owned_set((int)a[0], false);
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
     return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

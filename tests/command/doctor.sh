@@ -33,7 +33,7 @@ machine() {
     silent
     says "kernel Linux $(uname -r)" "$build/.libs/liboffload.so, version " "programs can load it" \
         "settings OFFLOAD_CONFIG=none (environment)" "userfaultfd by system call" "leases can be taken" \
-        "seccomp no filter" "/proc is there" "clone on xfs, btrfs, overlay" "SCSI disks" "NVMe controllers"
+        "seccomp no filter" "/proc is there" "clone on xfs, btrfs, overlay" "SCSI disks" "NVMe namespaces"
     # A name can be as long as it likes, but has its line for itself.
     awk 'length > 80' "$scratch/said" | grep -v "$build" && fail "lines of more than 80 columns"
     return 0
@@ -272,22 +272,25 @@ int open64(const char *, int, ...) __attribute__((alias("open")));
 END
     mount_xfs || skip "XFS cannot be mounted here"
     limit=60 examined env HANG_AT="$mount" LD_PRELOAD="$scratch/hang.so" "$offload" doctor
-    says "$mount xfs: it did not answer within 3 seconds" "NVMe controllers"
+    says "$mount xfs: it did not answer within 3 seconds" "NVMe namespaces"
 }
 
 # ---- devices ----------------------------------------------------------------------------------------------
 
 disks() {
-    mkdir -p class/scsi_device/{0:0:0:0,1:0:0:0,2:0:0:0,3:0:0:0}/device class/nvme/nvme9999
+    mkdir -p class/scsi_device/{0:0:0:0,1:0:0:0,2:0:0:0,3:0:0:0}/device class/block/nvme9999n{1,1p1}/device
     mkdir -p class/scsi_device/0:0:0:0/device/block/sdx
+    : >class/block/nvme9999n1p1/partition
+    printf 'A drive of three words                  \n' >class/block/nvme9999n1/device/model
     printf '\0\0\6\2\37\10\0\0LIO-ORG one             4.0 ' >class/scsi_device/0:0:0:0/device/inquiry
     printf '\0\0\6\2\37\0\0\0QEMU    two\33[2J          4.0 ' >class/scsi_device/1:0:0:0/device/inquiry
     printf '\0\0\6' >class/scsi_device/2:0:0:0/device/inquiry
     # shellcheck disable=SC2016
     examined unshare --mount sh -c 'mount --bind class /sys/class && exec "$0" doctor' "$offload"
-    says "sdx LIO-ORG one: takes part in copies by the array" "1:0:0:0 QEMU two [2J: cannot copy by itself" \
-        "nvme9999 could not be asked: No such file"
+    says "sdx LIO-ORG one: takes part in copies (EXTENDED COPY" "1:0:0:0 QEMU two [2J: cannot copy by itself" \
+        "nvme9999n1 A drive of three words: only root may ask it"
     says_nothing_of 2:0:0:0
+    says_nothing_of nvme9999n1p1
 }
 
 plan 24

@@ -80,6 +80,13 @@ sets() { # NAME VALUE ARGUMENT...
     [ "$value" = "$expected" ] || fail "$name became $value, not $expected"
 }
 
+# One line for the command and all its descendants, and then it runs.
+lazy_buffers() {
+    says 0 'not available in this version; buffers are compared' --buffers=lazy sh -c 'true; "$0" true; exit 0' true
+    # shellcheck disable=SC2016
+    says 7 'not available in this version' --buffers lazy sh -c '[ "$OFFLOAD_BUFFERS" = compare ] && exit 7'
+}
+
 sets_nothing_else() {
     (unset _ && env sort -z /proc/self/environ) | tr '\0' '\n' | grep -v ^_= >"$scratch/plain"
     (unset _ && "$offload" sort -z /proc/self/environ) | tr '\0' '\n' | grep -v -e ^LD_PRELOAD= -e ^_= >"$scratch/ours"
@@ -342,6 +349,24 @@ noexec_mount() {
     umount noexec
 }
 
+circle() {
+    ln -sf circle "$scratch/circle"
+    says 126 'in a circle' "$scratch/circle"
+}
+
+closed_directory() {
+    [ "$(id -u)" -eq 0 ] || skip "only root can become another user"
+    apart open
+    chmod -R go+rX "$scratch/open"
+    mkdir -p "$scratch/closed-directory"
+    cp "$(type -P true)" "$scratch/closed-directory"
+    chmod 700 "$scratch/closed-directory"
+    offload=$scratch/as-nobody
+    printf '#!/bin/sh\nexec setpriv --reuid 65534 --clear-groups %s/offload "$@"\n' "$here" >"$offload"
+    chmod +x "$offload"
+    says 126 'the directories on the way' "$scratch/closed-directory/true"
+}
+
 plain_file() {
     : >"$scratch/file"
     says 126 'not executable' "$scratch/file"
@@ -490,7 +515,7 @@ if [ "$(id -u)" -eq 0 ]; then
     mount_xfs >"$scratch/mount.log" 2>&1 || mount=
 fi
 
-plan 92
+plan 95
 verdict "loads the library" preloads "$offload"
 verdict "keeps the command's exit status" keeps_status
 verdict "keeps the command's signal" keeps_signal
@@ -537,7 +562,7 @@ done
 verdict "--output without anything to write" says 125 'nothing to write' -o "$scratch/file" true
 verdict "--policy with an unknown word" says 125 'sometimes' --policy=sometimes true
 verdict "--policy with nothing" says 125 'policy' --policy= true
-verdict "--buffers=lazy" says 125 'not in this version' --buffers=lazy true
+verdict "--buffers=lazy" lazy_buffers
 verdict "--buffers with an unknown word" says 125 'eager' --buffers eager true
 verdict "--exclude with nothing" says 125 'empty pattern' --exclude= true
 verdict "--min-size with nothing" says 125 'bytes' --min-size= true
@@ -549,7 +574,10 @@ verdict "--engines with an unknown name" says 125 'teleport' --engines clone,tel
 verdict "--min-size with a word" says 125 'many' --min-size many true
 verdict "--min-size below nothing" says 125 '-5' --min-size -5 true
 verdict "a command that is not there" says 127 'no such command' no-such-command-anywhere
-verdict "a path that is not there" says 127 'no such file' ./no/such/path
+verdict "a path that is not there" says 127 'No such file' ./no/such/path
+verdict "a path that leads in a circle" circle
+verdict "a path through a closed directory" closed_directory
+verdict "a path through a file" says 126 'Not a directory' "$offload/program"
 verdict "a command that is a directory" says 126 'directory' "$scratch"
 verdict "a command on a file system without programs" noexec_mount
 verdict "a command that is no program" plain_file

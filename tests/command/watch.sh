@@ -464,6 +464,16 @@ hostile() {
     expect others "$scratch/text"
 }
 
+# As beyond 4094 bytes, or without /proc.
+unknown_names() {
+    # shellcheck disable=SC2016
+    "$offload" -v --report=json -o "$scratch/json" bash -c 'copy "" "" 10 0 "\"clone\"" none; copy /a "?" 10 0 "\"clone\"" none' \
+        2>"$scratch/err"
+    [ "$(cat "$scratch/err")" = $'offload: 10 bytes by clone: ? -> ?\noffload: 10 bytes by clone: /a -> \'?\'' ] ||
+        fail "it said $(cat "$scratch/err")"
+    [ "$(jq -c '[.copies[].source]' "$scratch/json")" = '["","/a"]' ] || fail "$(cat "$scratch/json")"
+}
+
 most_frequent_first() {
     # shellcheck disable=SC2016
     "$offload" --report=json -o "$scratch/json" bash -c '
@@ -492,6 +502,19 @@ flood() {
     nothing_left
 }
 
+# A run of any length: what is told at the end does not wait in memory.
+long_list() {
+    # shellcheck disable=SC2016
+    python3 -c '
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$offload" --report=json -o "$scratch/json" \
+        bash -c 'n=0; while [ $n -lt 20000 ]; do copy /a /b$n 1 0 "\"clone\"" none; n=$((n + 1)); done' >"$scratch/peak"
+    [ "$(jq '.copies | length' "$scratch/json")" -eq 20000 ] || fail "the list has $(jq '.copies | length' "$scratch/json")"
+    [ "$(cat "$scratch/peak")" -lt 16384 ] || fail "20000 copies took $(cat "$scratch/peak") KiB"
+    nothing_left
+}
+
 # ---- the file ------------------------------------------------------------------------------------
 
 private() {
@@ -516,6 +539,34 @@ no_room() {
     [ $status -eq 5 ] || fail "it ended with $status: $(cat "$scratch/err")"
     lines 1 "$scratch/err"
     expect 'there will be no summary' "$scratch/err"
+}
+
+# The room goes while the command runs: what was not written cannot be told, but that something may be missing can.
+room_goes() {
+    local policy
+    mkdir -p "$scratch/small"
+    mount -t tmpfs -o size=1m tmpfs "$scratch/small"
+    for policy in auto always; do
+        status=0
+        # shellcheck disable=SC2016
+        TMPDIR=$scratch/small "$offload" --report --policy=$policy bash -c '
+            head -c 2M /dev/zero >"$TMPDIR/filler" 2>/dev/null
+            for i in {1..1000}; do copy /a /b$i 1 0 "\"clone\"" none; done 2>/dev/null
+            exit 0' 2>"$scratch/err" || status=$?
+        rm "$scratch/small/filler"
+        expect 'records of copies may be missing: there was no room' "$scratch/err"
+        [ $policy-$status = auto-0 ] || [ $policy-$status = always-124 ] || fail "$policy ended with $status"
+    done
+    umount "$scratch/small"
+}
+
+always_damaged() {
+    status=0
+    # shellcheck disable=SC2016
+    "$offload" --policy=always bash -c 'copy /a /b 1 0 "\"clone\"" none; echo nonsense >>"$OFFLOAD_COLLECT"' 2>"$scratch/err" ||
+        status=$?
+    [ $status -eq 124 ] || fail "it ended with $status"
+    expect 'cannot be kept: 1 line of the records' "$scratch/err"
 }
 
 next_place() {
@@ -598,7 +649,7 @@ size=8400000
 make_source source $size
 make_latin
 
-plan 51
+plan 55
 verdict "dd" copies dd if=source of=copy bs=64k status=none
 verdict "busybox cp" copies busybox cp source copy
 verdict "python3" by_python
@@ -637,11 +688,15 @@ verdict "lines that are no records, in the table" damaged_in_table
 verdict "a file of records that the program cuts" cut_by_the_program
 verdict "records made to harm" hostile
 verdict "a share that is nearly one" share_is_not_rounded_up
+verdict "names that are not known" unknown_names
 verdict "the most frequent reason first" most_frequent_first
 verdict "records of another version" other_version
 verdict "thousands of records at once" flood
+verdict "a list of thousands of copies" long_list
 verdict "the file of records is private" private
 verdict "no room for a file of records" no_room
+verdict "the room for the file of records goes" room_goes
+verdict "--policy=always, lines that are no records" always_damaged
 verdict "few descriptors" few_descriptors
 verdict "the next place for a file of records" next_place
 verdict "--output is replaced" output_is_replaced

@@ -38,6 +38,14 @@ all_options() {
     diff -u "$scratch/options" "$scratch/offered" || fail "the completion and --help differ"
 }
 
+# Every engine that the command knows, and no other.
+all_engines() {
+    local engines
+    mapfile -t engines < <("$build/offload" --engines=none true 2>&1 | sed -n 's/^.* list of //p' | sed 's/, /\n/g')
+    [ ${#engines[@]} -ge 3 ] || fail "the engines are not known: ${engines[*]}"
+    offers_only 'offload --engines=' "${engines[@]}"
+}
+
 not_beyond_command() {
     complete 'offload nosuchcommand --' >"$scratch/offered"
     if grep -q -e '--policy' "$scratch/offered"; then
@@ -57,9 +65,9 @@ plan 17
 verdict "all options of --help, and no other" all_options
 verdict "the policies" offers_only 'offload --policy=' auto always never
 verdict "a policy that has begun" offers_only 'offload --policy=al' always
-verdict "the engines" offers_only 'offload --engines=' clone kernel server
+verdict "the engines" all_engines
 verdict "a further engine" offers_only 'offload --engines=clone,s' clone,server
-verdict "the buffers" offers_only 'offload --buffers=' auto compare
+verdict "the buffers" offers_only 'offload --buffers=' auto compare lazy
 verdict "the formats of the report" offers_only 'offload --report=' table json
 verdict "files behind -o" offers_only 'offload -o di' disk.img
 verdict "files behind --log=" offers_only 'offload --log=di' disk.img

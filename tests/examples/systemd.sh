@@ -81,15 +81,52 @@ os.execvp(sys.argv[1], sys.argv[1:])
 END
     mapfile -t variables < <(environment)
     rm -f copy
+    limited env -i PATH=/usr/bin:/bin "$python" filter.py "$build/offload" --report dd if=source of=copy bs=64k \
+        status=none 2>report
+    assert_shared source copy
+    grep -q '^offload: 1 file, .* 100.0% offloaded' report || fail "the report: $(cat report)"
+    rm -f copy
     limited env -i PATH=/usr/bin:/bin "$python" filter.py env "${variables[@]}" dd if=source of=copy bs=64k status=none
     assert_shared source copy
 }
 
+# The command in ExecStart, as systemd starts it: almost no environment, a session of its own, and the journal's socket for
+# all that is printed. It is stopped as systemd stops a service, by a SIGTERM to each of its processes.
+as_service() {
+    rm -f copy
+    mkdir -p tmp
+    limited python3 - "$build/offload" "$PWD" <<'END'
+import os, signal, socket, subprocess, sys, time
+offload, folder = sys.argv[1:]
+def start(*command):
+    ours, journal = socket.socketpair()
+    service = subprocess.Popen([offload, "-v", "--report", *command], stdin=subprocess.DEVNULL, stdout=journal,
+                               stderr=journal, cwd="/", start_new_session=True, env={
+                                   "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": f"{folder}/tmp",
+                                   "INVOCATION_ID": "0" * 32})
+    journal.close()
+    return service, ours
+service, ours = start("dd", f"if={folder}/source", f"of={folder}/copy", "bs=64k", "status=none")
+printed = ours.makefile().read()
+assert service.wait() == 0, service.returncode
+assert printed.count("bytes by clone: ") == 1 and "offload: 1 file, " in printed, printed
+service, ours = start("sh", "-c", "trap 'echo stopped; exit 3' TERM; echo ready; while :; do sleep 0.1; done")
+assert ours.recv(100) == b"ready\n"
+os.killpg(service.pid, signal.SIGTERM)
+printed = ours.makefile().read()
+assert service.wait() == 3, service.returncode
+assert "stopped" in printed and "no copy was recognised" in printed, printed
+END
+    assert_shared source copy
+    [ -z "$(ls -A tmp)" ] || fail "left behind: $(ls -A tmp)"
+}
+
 mount_xfs >"$scratch/mount.log" 2>&1 || skip_all "XFS cannot be mounted here: $(tail -n1 "$scratch/mount.log")"
 cd "$mount" || exit 1
-plan 4
+plan 5
 make_source source
 verdict "systemd takes the drop-in" verified
 verdict "a service's copies are clones" copies
 verdict "the library is found by its name" by_name
+verdict "the command in ExecStart" as_service
 verdict "under SystemCallFilter=@system-service" filtered

@@ -330,23 +330,36 @@ os.fsync(target)' "$1" "$2"
 
 # ---- disks that copy ----------------------------------------------------------------------------------
 
-# An NVMe drive with the command Copy: sets `nvme_disk`.
+# An NVMe drive with the command Copy: sets `nvme_disk`. It has more namespaces, and there is another drive: see
+# nvme_namespace.
 need_nvme() {
     modprobe nvme
-    nvme_disk=/dev/nvme0n1
-    wait_for test -b "$nvme_disk"
+    wait_for nvme_namespace 1 >/dev/null
+    nvme_disk=$(nvme_namespace 1)
+}
+
+# The namespaces that tests/lab/run has made, by their numbers; 0 is the one of the drive that has no limits for Copy.
+# The kernel counts them as it finds them.
+nvme_namespace() { # NUMBER
+    local serial=lab number=$1 disk
+    [ "$1" != 0 ] || serial=bare number=1
+    for disk in /sys/class/nvme/nvme*/nvme*n*; do
+        [ "$(tr -d ' ' <"$disk/device/serial")" != $serial ] || [ "$(cat "$disk/nsid")" != "$number" ] || {
+            echo "/dev/${disk##*/}"
+            return
+        }
+    done
+    return 1
 }
 
 # Two SCSI disks of BYTES each with EXTENDED COPY, out of the kernel's own target: sets `scsi_disks`, an array, and
-# `scsi_generic`, their sg devices.
+# `scsi_generic`, their sg devices. On the server's side they are files: `lun_file NUMBER`.
 # shellcheck disable=SC2120
 need_scsi() { # [BYTES]
     local bytes=${1:-$((512 << 20))} number
-    local config=/sys/kernel/config/target portal
     modprobe -a configfs target_core_mod target_core_file tcm_loop sd_mod sg
     mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config
     mkdir -p /etc/target /var/target
-    portal=$config/loopback/naa.5001405000000001/tpgt_1
     mkdir -p "$portal"
     echo naa.6001405000000001 >"$portal/nexus"
     scsi_disks=() scsi_generic=()
@@ -356,26 +369,51 @@ need_scsi() { # [BYTES]
     done
 }
 
-# By their places in the target; the first command to a disk that is new fails once, and is made here.
-make_lun() { # NUMBER BYTES
-    local backstore=$config/core/fileio_0/lab$1 file=$scratch/lun$1 node
-    truncate -s "$2" "$file"
+target=/sys/kernel/config/target
+portal=$target/loopback/naa.5001405000000001/tpgt_1
+
+lun_file() { # NUMBER
+    echo "$scratch/lun$1"
+}
+
+lun_folder() { # NUMBER
+    echo "$target/core/fileio_0/lab$1"
+}
+
+# By their places in the target; the first commands to a disk that is new fail, and are made here. Blocks are of 512
+# bytes, or of what is given. A disk is new, and its file too if there is none.
+make_lun() { # NUMBER BYTES [BYTES OF A BLOCK] [SERIAL NUMBER]
+    local backstore file node
+    backstore=$(lun_folder "$1") file=$(lun_file "$1")
+    [ -e "$file" ] || truncate -s "$2" "$file"
     mkdir -p "$backstore"
     echo -n "fd_dev_name=$file,fd_dev_size=$2" >"$backstore/control"
     # The target takes the first 25 digits for the disk's identity, and copies from the wrong disk if two have the same.
-    echo -n "0$1aaf00d00000000000000000000000" >"$backstore/wwn/vpd_unit_serial"
+    echo -n "${4:-0$1aaf00d00000000000000000000000}" >"$backstore/wwn/vpd_unit_serial"
     echo 1 >"$backstore/enable"
+    [ -z "${3-}" ] || echo "$3" >"$backstore/attrib/block_size"
     # So that Linux 6.17 and later can have blocks that are written and zero (FALLOC_FL_WRITE_ZEROES).
     for node in emulate_tpu emulate_tpws unmap_zeroes_data; do
         echo 1 >"$backstore/attrib/$node"
     done
     echo 65535 >"$backstore/attrib/max_write_same_len"
+    show_lun "$1"
+}
+
+# Gives the disk to this machine, which finds it.
+show_lun() { # NUMBER
     mkdir -p "$portal/lun/lun_$1"
-    ln -s "$backstore" "$portal/lun/lun_$1/port"
+    ln -s "$(lun_folder "$1")" "$portal/lun/lun_$1/port"
     wait_for scsi_disk_named "$1"
-    scsi_disks+=("/dev/$(scsi_node "$1" block)")
-    scsi_generic+=("/dev/$(scsi_node "$1" scsi_generic)")
-    sg_turs "${scsi_generic[-1]}" >/dev/null 2>&1 || sg_turs "${scsi_generic[-1]}" >/dev/null
+    scsi_disks[$1]=/dev/$(scsi_node "$1" block)
+    scsi_generic[$1]=/dev/$(scsi_node "$1" scsi_generic)
+    wait_for sg_turs "${scsi_generic[$1]}" >/dev/null
+}
+
+# Takes it away, in the middle of what it does if need be; the file stays.
+hide_lun() { # NUMBER
+    rm -f "$portal/lun/lun_$1/port"
+    rmdir "$portal/lun/lun_$1"
 }
 
 scsi_node() { # NUMBER KIND
@@ -390,13 +428,12 @@ scsi_disk_named() { # NUMBER
 }
 
 remove_scsi() {
-    local config=/sys/kernel/config/target number portal
-    portal=$config/loopback/naa.5001405000000001/tpgt_1
-    for number in 0 1; do
-        rm -f "$portal/lun/lun_$number/port"
-        rmdir "$portal/lun/lun_$number" "$config/core/fileio_0/lab$number"
+    local lun
+    for lun in "$portal"/lun/lun_*; do
+        rm -f "$lun/port"
+        rmdir "$lun"
     done
-    rmdir "$portal" "${portal%/*}"
+    rmdir "$target"/core/fileio_0/lab* "$portal" "${portal%/*}"
 }
 
 # ---- copies with the library loaded -------------------------------------------------------------------

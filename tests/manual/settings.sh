@@ -53,12 +53,26 @@ set_by_command() { # FORMATTER
     same variables "$scratch/library" "$scratch/manual"
 }
 
+# Each engine that the command knows has its paragraph, and stands among the values of the settings and of the records.
+engines() { # FORMATTER
+    "$build/offload" --engines=none true 2>&1 | sed -n 's/^.* list of //p' | sed 's/, /\n/g' | sort >"$scratch/engines"
+    section "$1" liboffload.7 DESCRIPTION | sed '1,/^   Engines$/d; /^   [^ ]/,$d' |
+        sed -nE 's/^     ([a-z]+) .*/\1/p' | sort >"$scratch/manual"
+    same engines "$scratch/engines" "$scratch/manual"
+    { section "$1" offload.1 OPTIONS | grep -A1 -- '^     --engines=' | tail -n 1 &&
+        section "$1" liboffload.7 ENVIRONMENT | grep -A1 '^     OFFLOAD_ENGINES=' | tail -n 1 &&
+        section "$1" liboffload.7 RECORDS | sed -n '/^     engine/,/^$/p' | tr '\n' ' '; } >"$scratch/values"
+    while read -r engine; do
+        [ "$(grep -cw "$engine" "$scratch/values")" -eq 3 ] || fail "$engine is not among: $(cat "$scratch/values")"
+    done <"$scratch/engines"
+}
 
 command -v strings >/dev/null || skip_all "strings is not installed"
-plan $((4 * ${#formatters[@]}))
+plan $((5 * ${#formatters[@]}))
 for formatter in "${formatters[@]}"; do
     verdict "the options of offload(1), by $formatter" options "$formatter"
     verdict "the synopsis of offload(1), by $formatter" synopsis "$formatter"
     verdict "the variables of liboffload(7), by $formatter" variables "$formatter"
     verdict "the variables of offload(1), by $formatter" set_by_command "$formatter"
+    verdict "the engines, by $formatter" engines "$formatter"
 done

@@ -48,6 +48,13 @@ share/(doc/copy-offload|lintian/overrides|man/man[17]|bash-completion|zsh)/.*)$"
     [ -z "$elsewhere" ] || fail "it has also:" "$elsewhere"
 }
 
+# bpftrace takes it as it is installed.
+example_names_library() {
+    look
+    sed -n 's/^usdt:\(.*\):liboffload:.*/\1/p' "$unpacked/usr/share/doc/copy-offload/examples/offload.bt" | sort -u >"$scratch/named"
+    [ "$(cat "$scratch/named")" = "/usr/lib/$triplet/liboffload.so" ] || fail "it names $(cat "$scratch/named")"
+}
+
 changes_nothing_else() {
     look
     for file in conffiles preinst postinst prerm postrm config; do
@@ -121,11 +128,12 @@ tells_pkg_config() {
     [ -e "$unpacked$preload" ] || fail "$preload is not in the package"
 }
 
-plan 12
+plan 13
 verdict "builds without git and network" builds
 verdict "the build runs tests" ran_tests
 verdict "lintian has nothing to say" lintian_is_content
 verdict "holds what it should" holds
+verdict "the script for bpftrace names its library" example_names_library
 verdict "has no scripts and no configuration" changes_nothing_else
 verdict "depends on libc alone" depends_on_libc
 verdict "tells what is linked into it" tells_whats_inside

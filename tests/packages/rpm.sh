@@ -30,6 +30,13 @@ holds() {
     ask --licensefiles "$rpm" | grep -q LICENSE || fail "the license is not marked as one"
 }
 
+example_names_library() {
+    look
+    rpm2cpio "$rpm" | (cd "$scratch" && cpio -id --quiet '*/offload.bt')
+    named=$(find "$scratch" -path '*/doc/*/offload.bt' -exec sed -n 's/^usdt:\(.*\):liboffload:.*/\1/p' {} + | sort -u)
+    [ "$named" = "$(rpm --eval '%{_libdir}')/liboffload.so" ] || fail "it names $named"
+}
+
 needs_libc_alone() {
     look
     others=$(ask --requires "$rpm" | grep -vE '^(ld-linux.*|libc\.so\.6.*|rpmlib\(.*|rtld\(.*)') || true
@@ -50,9 +57,10 @@ rpmlint_is_content() {
     grep -q ' 0 errors, 0 warnings' "$scratch/rpmlint" || fail "$(cat "$scratch/rpmlint")"
 }
 
-plan 5
+plan 6
 verdict "builds from the tarball" builds
 verdict "holds what it should" holds
+verdict "the script for bpftrace names its library" example_names_library
 verdict "needs libc alone" needs_libc_alone
 verdict "promises no library" promises_no_library
 verdict "rpmlint has nothing to say" rpmlint_is_content

@@ -1,5 +1,5 @@
 /*
- * paced [-c EVERY] [-s] SOURCE DESTINATION RECORD BYTES [PAUSE...]
+ * paced [-c EVERY] [-k] [-s] SOURCE DESTINATION RECORD BYTES [PAUSE...]
  *
  * Copies SOURCE to DESTINATION by read(2) and write(2) of BYTES at a time, as a test has it do. At each PAUSE, "r5"
  * (before the sixth read) or "w5" (before the sixth write), it prints the PAUSE and waits for a line. After both files
@@ -7,6 +7,7 @@
  * own until then. The last line that it prints is "longest MILLISECONDS", of the slowest single call.
  *
  *   -c EVERY   changes the byte in the middle of every so many blocks
+ *   -k         keeps what DESTINATION holds, and writes over it
  *   -s         handles SIGINT: prints "interrupted" and goes on
  *
  * Exit status: 0, or 1 after an error of a call, which is printed as "CALL ERROR" and ends the copy; 2 if misused.
@@ -139,11 +140,13 @@ static void save_record(const char *name)
 int main(int argc, char **argv)
 {
     long change = 0;
-    int source, destination, option;
+    int source, destination, option, truncates = O_TRUNC;
 
-    while ((option = getopt(argc, argv, "c:s")) != -1)
+    while ((option = getopt(argc, argv, "c:ks")) != -1)
         if (option == 'c')
             change = atol(optarg);
+        else if (option == 'k')
+            truncates = 0;
         else if (option == 's')
             signal(SIGINT, say_interrupted);
         else
@@ -154,7 +157,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     record = mmap(NULL, MOST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     source = (int)result("open", open(argv[0], O_RDONLY));
-    destination = (int)result("open", open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0644));
+    destination = (int)result("open", open(argv[1], O_WRONLY | O_CREAT | truncates, 0644));
     if (record == MAP_FAILED || source < 0 || destination < 0)
         return 1;
     copy(source, destination, (size_t)atol(argv[3]), change, argv + 4);

@@ -8,8 +8,9 @@
 
 #define XFS 0x58465342
 #define CLONE 1U
-#define SERVER 2U
-#define BY_KERNEL 4U
+#define ARRAY 2U
+#define SERVER 4U
+#define BY_KERNEL 8U
 
 static struct file_pair pair_on(uint64_t fs)
 {
@@ -34,16 +35,18 @@ static void expect(struct file_pair pair, unsigned allowed, const struct engine 
         cr_expect_eq(told, why, "told: %s", told < REASONS ? reason_words(told) : "nothing");
 }
 
-Test(chain, clone_is_asked_before_the_server_and_that_before_the_kernel)
+Test(chain, clone_is_asked_before_the_array_the_server_and_the_kernel)
 {
     const struct engine *const *list = engine_list();
     cr_assert_eq(list[0], &engine_clone);
-    cr_assert_eq(list[1], &engine_server);
-    cr_assert_eq(list[2], &engine_kernel);
-    cr_assert_null(list[3]);
+    cr_assert_eq(list[1], &engine_array);
+    cr_assert_eq(list[2], &engine_server);
+    cr_assert_eq(list[3], &engine_kernel);
+    cr_assert_null(list[4]);
     cr_expect_str_eq(list[0]->name, "clone");
-    cr_expect_str_eq(list[1]->name, "server");
-    cr_expect_str_eq(list[2]->name, "kernel");
+    cr_expect_str_eq(list[1]->name, "array");
+    cr_expect_str_eq(list[2]->name, "server");
+    cr_expect_str_eq(list[3]->name, "kernel");
     expect(pair_on(XFS), ~0U, &engine_clone, REASON_NONE);
 }
 
@@ -53,7 +56,7 @@ Test(chain, only_allowed_engines_are_asked)
     expect(pair_on(XFS), BY_KERNEL, &engine_kernel, REASON_NONE);
     expect(pair_on(XFS), 0, NULL, REASON_NO_ENGINE);
     /* Bits beyond the list are nobody's. */
-    expect(pair_on(XFS), ~(CLONE | SERVER | BY_KERNEL), NULL, REASON_NO_ENGINE);
+    expect(pair_on(XFS), ~(CLONE | ARRAY | SERVER | BY_KERNEL), NULL, REASON_NO_ENGINE);
 }
 
 Test(chain, the_first_refusal_is_told)
@@ -113,6 +116,17 @@ Test(chain, files_on_a_server_are_the_servers)
     expect(pair_on(XFS), SERVER, NULL, REASON_NO_SERVER);
 }
 
+/* To go by what an SMB client has of a source takes the user's word; the next refusal is another one. */
+Test(chain, a_lease_is_believed_where_the_user_says_so)
+{
+    struct file_pair pair = pair_on(0xfe534d42);
+    pair.kernel = KERNEL_VERSION(6, 12, 0);
+    pair.compares = true;
+    expect(pair, ~0U, NULL, REASON_LEASED);
+    pair.smb_alone = true;
+    expect(pair, ~0U, NULL, REASON_SLOWER);
+}
+
 Test(chain, each_engine_says_what_it_proves_and_how_it_aligns)
 {
     struct file_pair pair = pair_on(XFS);
@@ -138,11 +152,11 @@ Test(chain, each_engine_is_asked_as_the_choice_asks_it)
 {
     struct file_pair pair = pair_on(XFS);
     cr_expect_eq(engine_refusal(0, &pair, ~0U), REASON_NONE);
-    cr_expect_eq(engine_refusal(1, &pair, CLONE), REASON_NO_ENGINE);
-    cr_expect_eq(engine_refusal(1, &pair, ~0U), REASON_NO_SERVER);
+    cr_expect_eq(engine_refusal(2, &pair, CLONE), REASON_NO_ENGINE);
+    cr_expect_eq(engine_refusal(2, &pair, ~0U), REASON_NO_SERVER);
     cr_expect_eq(engine_refusal(0, &pair, BY_KERNEL), REASON_NO_ENGINE);
     pair.compares = true;
-    cr_expect_eq(engine_refusal(2, &pair, ~0U), REASON_SLOWER);
+    cr_expect_eq(engine_refusal(3, &pair, ~0U), REASON_SLOWER);
     pair.destination_device = 8;
     cr_expect_eq(engine_refusal(0, &pair, ~0U), REASON_OTHER_FS);
 }

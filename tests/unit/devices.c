@@ -113,34 +113,16 @@ Test(devices, random_bytes_break_nothing)
     }
 }
 
-Test(devices, a_controller_says_whether_it_has_copy)
+Test(devices, a_name_is_appended_without_what_is_around_it)
 {
-    static uint8_t bytes[NVME_IDENTIFY_BYTES];
-    struct device_identity identity;
-    memset(bytes + 24, ' ', 40);
-    memcpy(bytes + 24, "QEMU NVMe Ctrl", 14);
-    cr_assert(parse(nvme_parse_controller, bytes, sizeof bytes, &identity));
-    cr_expect_not(identity.copies);
-    cr_expect_str_eq(identity.name, "QEMU NVMe Ctrl");
-    bytes[520] = 0xff;
-    cr_assert(parse(nvme_parse_controller, bytes, sizeof bytes, &identity));
-    cr_expect_not(identity.copies, "the lower byte has other commands");
-    bytes[520] = 0;
-    bytes[521] = 1;
-    cr_assert(parse(nvme_parse_controller, bytes, sizeof bytes, &identity));
-    cr_expect(identity.copies);
-    bytes[521] = (uint8_t)~1;
-    cr_assert(parse(nvme_parse_controller, bytes, sizeof bytes, &identity));
-    cr_expect_not(identity.copies);
-}
-
-Test(devices, an_identify_cut_short_tells_nothing)
-{
-    static uint8_t bytes[NVME_IDENTIFY_BYTES];
-    static const size_t lengths[] = {0, 1, 24, 63, 64, 520, 521, 522, 4095};
-    struct device_identity identity;
-    bytes[521] = 1;
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
-        cr_expect_not(parse(nvme_parse_controller, bytes, lengths[i], &identity), "%zu bytes", lengths[i]);
-    cr_expect(parse(nvme_parse_controller, bytes, sizeof bytes, &identity));
+    char name[DEVICE_NAME] = "";
+    device_append_name(name, (const uint8_t *)"  QEMU NVMe\tCtrl   \n", 20);
+    cr_expect_str_eq(name, "QEMU NVMe Ctrl");
+    device_append_name(name, (const uint8_t *)" \n", 2);
+    cr_expect_str_eq(name, "QEMU NVMe Ctrl");
+    device_append_name(name, (const uint8_t *)"x", 1);
+    cr_expect_str_eq(name, "QEMU NVMe Ctrl x");
+    for (int i = 0; i < 20; i++)
+        device_append_name(name, (const uint8_t *)"0123456789", 10);
+    cr_expect_eq(strlen(name), DEVICE_NAME - 1);
 }

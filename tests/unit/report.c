@@ -117,7 +117,8 @@ Test(report, a_line_has_every_field)
     char wanted[10000];
     snprintf(wanted, sizeof wanted,
              ", \"pid\": %d, \"source\": \"%s/from\", \"destination\": \"%s/to\", \"size\": 1000000, "
-             "\"offloaded\": 18446744073709551615, \"written\": 0, \"engine\": \"clone\", \"reads_elided\": 3, "
+             "\"offloaded\": 18446744073709551615, \"written\": 0, \"engine\": \"clone\", \"buffers\": \"compare\", "
+             "\"reads_elided\": 3, "
              "\"writes_elided\": 4, \"cause\": \"none\", \"reason\": \"%s\"}\n",
              (int)getpid(), directory, directory, reason_words(REASON_NONE));
     static const char beginning[] = "{\"event\": \"copy\", \"version\": \"" PACKAGE_VERSION "\", \"program\": \"/";
@@ -134,6 +135,19 @@ Test(report, a_copy_without_an_engine_has_none)
     cr_expect_not_null(strstr(line, "\"engine\": null, "));
     cr_expect_not_null(strstr(line, "\"cause\": \"fs_cannot\", "));
     cr_expect_not_null(strstr(line, reason_words(REASON_FS_CANNOT)));
+    expect_json();
+}
+
+Test(report, buffers_are_told_of_where_they_were_proven)
+{
+    struct session by_kernel = {.tally = {.offloaded = 10, .writes_elided = 1}};
+    struct session nothing_left_out = {.pair = {.compares = true}, .tally = {.written = 10}};
+    report_open();
+    report_on(&by_kernel, "from", "to");
+    cr_expect_not_null(strstr(line, ", \"buffers\": null, "), "%s", line);
+    cr_assert_eq(truncate(report, 0), 0);
+    report_on(&nothing_left_out, "from", "to");
+    cr_expect_not_null(strstr(line, ", \"buffers\": null, "), "%s", line);
     expect_json();
 }
 

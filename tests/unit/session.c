@@ -668,6 +668,35 @@ Test(session, on_a_server_a_source_that_has_another_time_after_the_copy)
     cr_expect_eq(file_size(c.destination), 0);
 }
 
+/* The client is wrong about the source from the first call on. */
+static bool denied;
+
+static bool denies(const struct file_pair *pair, const struct file_state *source)
+{
+    cr_expect_eq(pair->source, c.source);
+    cr_expect_eq(source->size, SIZE);
+    return !denied;
+}
+
+static void deny(void)
+{
+    denied = true;
+}
+
+Test(session, on_a_server_that_knows_better_than_its_client_of_the_source)
+{
+    begin_on_server(SIZE);
+    server.confirms = denies;
+    cr_assert(copy_on(BLOCK));
+    s.frontier = s.mark;
+    cr_assert_eq(ftruncate(c.destination, s.mark), 0);
+    cr_assert(guard_look(c.destination, &s.left));
+    in_the_call = deny;
+    cr_expect_not(copy_on(BLOCK));
+    expect_settled(REASON_SOURCE_CHANGED);
+    cr_expect_eq(file_size(c.destination), BLOCK);
+}
+
 static void ask_to_settle(void)
 {
     s.asked = 1;

@@ -82,9 +82,9 @@ Test(settings, engines)
     is_good("OFFLOAD_ENGINES=clone");
     cr_expect_eq(settings.engines, 1);
     is_good("OFFLOAD_ENGINES=kernel");
-    cr_expect_eq(settings.engines, 4);
+    cr_expect_eq(settings.engines, 8);
     is_good("OFFLOAD_ENGINES=kernel,clone");
-    cr_expect_eq(settings.engines, 5);
+    cr_expect_eq(settings.engines, 9);
     is_good("OFFLOAD_ENGINES=clone,clone");
     cr_expect_eq(settings.engines, 1);
     is_good("OFFLOAD_ENGINES=");
@@ -144,7 +144,7 @@ Test(settings, one_bad_value_spoils_no_other)
 {
     with("OFFLOAD_MIN_SIZE=many", "OFFLOAD_ENGINES=kernel");
     cr_expect_eq(settings.min_size, 65536);
-    cr_expect_eq(settings.engines, 4);
+    cr_expect_eq(settings.engines, 8);
 }
 
 Test(settings, a_long_value_is_told_in_part)
@@ -191,11 +191,18 @@ Test(settings, words)
 {
     is_good("OFFLOAD_BUFFERS=compare");
     is_good("OFFLOAD_BUFFERS=auto");
+    is_bad("OFFLOAD_BUFFERS=eager");
     is_bad("OFFLOAD_BUFFERS=lazy");
+    cr_expect(strstr(complaint, "not available in this version; buffers are compared"), "%s", complaint);
     is_good("OFFLOAD_PROGRESS=on");
     cr_expect(settings.progress);
     is_bad("OFFLOAD_PROGRESS=yes");
     cr_expect_not(settings.progress);
+    cr_expect_not(settings.smb_alone);
+    is_good("OFFLOAD_SMB_ALONE=on");
+    cr_expect(settings.smb_alone);
+    is_bad("OFFLOAD_SMB_ALONE=1");
+    cr_expect_not(settings.smb_alone);
 }
 
 Test(settings, patterns_outlast_the_environment)
@@ -235,14 +242,19 @@ static void remove_folder(void)
 
 TestSuite(settings_files, .init = make_folder, .fini = remove_folder);
 
-static void write_file(const char *text, mode_t mode)
+static void write_bytes(const char *bytes, size_t n, mode_t mode)
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/offload.conf", folder);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    cr_assert_eq(write(fd, bytes, n), (ssize_t)n);
     cr_assert_eq(fchmod(fd, mode), 0);
     close(fd);
+}
+
+static void write_file(const char *text, mode_t mode)
+{
+    write_bytes(text, strlen(text), mode);
 }
 
 /* Reads the settings as a process would whose user has the folder for configuration. */
@@ -263,7 +275,7 @@ Test(settings_files, lines_are_as_in_the_environment)
     write_file("# ours\n\n  OFFLOAD_ENGINES=kernel \r\n\tOFFLOAD_EXCLUDE=*.tmp:/a b/*\nOFFLOAD_MIN_SIZE=5", 0644);
     read_with("A=b");
     cr_expect_str_eq(complaint, "");
-    cr_expect_eq(settings.engines, 4);
+    cr_expect_eq(settings.engines, 8);
     cr_expect_str_eq(settings.exclude, "*.tmp:/a b/*");
     cr_expect_eq(settings.min_size, 5);
 }
@@ -331,6 +343,17 @@ Test(settings_files, a_long_one_is_ignored)
     memcpy(text, "OFFLOAD=off\n", 12);
     write_file(text, 0644);
     expect_ignored("longer than 64 KiB");
+}
+
+/* A part of it must not count without a word for the rest. */
+Test(settings_files, what_is_no_text_is_ignored)
+{
+    static const char text[] = "# ours\n\0\nOFFLOAD=off\n";
+    write_bytes(text, sizeof text - 1, 0644);
+    expect_ignored("zero byte");
+    static const char set_before[] = "OFFLOAD=off\n\0";
+    write_bytes(set_before, sizeof set_before - 1, 0644);
+    expect_ignored("zero byte");
 }
 
 Test(settings_files, a_line_that_is_no_setting_is_told)

@@ -4,9 +4,12 @@
 #include "command/record.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define START \
     "{\"version\": \"0\", \"program\": \"/p\", \"source\": \"/s\", \"destination\": \"/d\", \"pid\": 7, \"size\": 9, "
@@ -132,7 +135,7 @@ Test(summary, greater_than_any_number)
 
 Test(summary, nothing)
 {
-    struct summary s = {.list = json_array(), .nothing = "it is static", .unusable = 1};
+    struct summary s = {.list = memfd_create("list", 0), .nothing = "it is static", .unusable = 1};
     char *text = printed(&s, summary_table);
     cr_expect_str_eq(text, "offload: no copy was recognised: it is static\noffload: 1 line of the records could not be "
                            "read: they were cut or damaged, and are not counted\n");
@@ -147,7 +150,7 @@ Test(summary, nothing)
 
 Test(summary, names_of_any_bytes_are_valid_json)
 {
-    struct summary s = {.list = json_array()};
+    struct summary s = {.list = memfd_create("list", 0)};
     add(&s, COPY "\"offloaded\": 1, \"written\": 0, \"engine\": \"clone\", \"cause\": \"none\", \"source_hex\": "
                  "\"0a22ff\"}");
     char *text = printed(&s, summary_json);
@@ -159,6 +162,44 @@ Test(summary, names_of_any_bytes_are_valid_json)
     cr_expect_null(json_object_get(copy, "destination_hex"));
     json_decref(document);
     free(text);
+    summary_free(&s);
+}
+
+Test(summary, the_list_has_every_copy)
+{
+    struct summary s = {.list = memfd_create("list", 0)};
+    const json_int_t copies = 1000;
+    for (json_int_t i = 0; i < copies; i++)
+        add(&s, COPY "\"offloaded\": 1, \"written\": 0, \"engine\": \"clone\", \"cause\": \"none\"}");
+    char *text = printed(&s, summary_json);
+    json_t *document = json_loads(text, 0, NULL);
+    cr_assert_not_null(document, "%s", text);
+    cr_expect_eq(json_array_size(json_object_get(document, "copies")), copies);
+    cr_expect_not(s.list_is_cut);
+    json_decref(document);
+    free(text);
+    close(s.list);
+    summary_free(&s);
+}
+
+/* What does not fit is left out whole, and known to be missing; the document stays one. */
+Test(summary, a_list_without_room_is_cut_between_copies)
+{
+    struct summary s = {.list = memfd_create("list", MFD_ALLOW_SEALING)};
+    cr_assert_eq(ftruncate(s.list, 500), 0);
+    cr_assert_eq(fcntl(s.list, F_ADD_SEALS, F_SEAL_GROW), 0);
+    for (int i = 0; i < 5; i++)
+        add(&s, COPY "\"offloaded\": 1, \"written\": 0, \"engine\": \"clone\", \"cause\": \"none\"}");
+    cr_expect(s.list_is_cut);
+    cr_expect_eq(s.copies, 5);
+    char *text = printed(&s, summary_json);
+    json_t *document = json_loads(text, 0, NULL);
+    cr_assert_not_null(document, "%s", text);
+    size_t listed = json_array_size(json_object_get(document, "copies"));
+    cr_expect(listed > 0 && listed < 5, "%zu", listed);
+    json_decref(document);
+    free(text);
+    close(s.list);
     summary_free(&s);
 }
 

@@ -3,7 +3,7 @@
 # wrote, at each place that it wrote to after the change. The program keeps what it wrote by itself.
 . "$(dirname "$0")/../guest.sh"
 
-file_servers="nfs"
+file_servers="nfs smb"
 
 # More than a step of the engine (4 MiB), and blocks that divide it.
 size=$((6 << 20)) block=131072
@@ -96,14 +96,14 @@ rewritten() { # cold|cached PAUSE...
     local pause temperature=$1
     shift
     for pause in "$@"; do
-        source_case "$pause" "$temperature" rewrite_source "$server_side"
+        source_case "$pause" "$temperature" rewrite_source "${elsewhere:-$server_side}"
     done
 }
 
 other_ways() { # CHANGE...
     local change
     for change in "$@"; do
-        source_case w20 cached "$change" "$server_side"
+        source_case w20 cached "$change" "${elsewhere:-$server_side}"
     done
 }
 
@@ -114,10 +114,12 @@ by_client() {
     done
 }
 
-target_changes() { # DIRECTORY
-    local change
-    for change in overwrite_target overwrite_ahead truncate_target extend_target; do
-        target_case w20 $change "$1"
+target_changes() { # DIRECTORY [CHANGE...]
+    local change directory=$1
+    shift
+    [ $# -gt 0 ] || set -- overwrite_target overwrite_ahead truncate_target extend_target
+    for change in "$@"; do
+        target_case w20 "$change" "$directory"
     done
 }
 
@@ -153,11 +155,23 @@ nfs_cases() {
     verdict "the destination is changed on the server, NFS of xfs" target_changes "$server_side"
 }
 
-# The client's lease hides what is changed on the server, so here the program's own writes are what must be there. What
-# the client knows of a file ends when it is closed: each case makes the files anew.
+# Where the user has given the word that nobody changes the files (OFFLOAD_SMB_ALONE), another client does all the same, and
+# is noticed; but for one that writes into the destination ahead of the program, whose time Samba does not tell. What a
+# client knows of a file ends when it is closed: each case makes the files anew.
 smb_cases() {
+    on_smb xfs nosharesock,actimeo=0,closetimeo=0 || fail "cannot mount xfs a second time"
+    elsewhere=$mount
     on_smb xfs actimeo=0,closetimeo=0 || fail "cannot mount xfs"
-    on_mount "SMB of xfs"
+    export OFFLOAD_SMB_ALONE=on
+    verdict "undisturbed, SMB of xfs" undisturbed
+    verdict "a source that is not cached is rewritten by another client, SMB" rewritten cold w0 r9 w40
+    verdict "a cached source is rewritten by another client, SMB" rewritten cached w1 w9 w40
+    verdict "the source is truncated, extended, backdated by another client, SMB" \
+        other_ways truncate_source extend_source rewrite_backdated
+    verdict "the source is changed by another process, SMB" by_client
+    verdict "the destination is truncated or extended by another client, SMB" \
+        target_changes "$elsewhere" truncate_target extend_target
+    verdict "the destination is changed by another process, SMB" target_changes "$mount"
 }
 
 make_source "$scratch/original" $size

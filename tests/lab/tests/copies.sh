@@ -136,19 +136,23 @@ changed_byte() {
 }
 
 # Made of one that is there, which takes less time; no part lies at a place like another's.
-large() {
-    local size=$((256 << 20)) part
+large() { # PROGRAM...
+    local size=$((256 << 20)) part program
     for ((part = 0; part < 40; part++)); do
         echo "part $part"
         cat "$server_side/source"
     done | head -c $size >"$server_side/large"
+    sync "$server_side/large"
     cat "$mount/large" >/dev/null
-    moves_less_than $((size / 100)) "$mount" copy_by run_reported dd "$mount/large" "$mount/large-copy"
-    assert_reported engine server
-    assert_reported offloaded $size
+    for program in "$@"; do
+        moves_less_than $((size / 100)) "$mount" copy_by run_reported "$program" "$mount/large" "$mount/large-copy"
+        assert_reported engine server
+        assert_reported offloaded $size
+        assert_same "$server_side/large" "$server_side/large-copy"
+        rm "$mount/large-copy"
+    done
     drop_caches
-    assert_same "$server_side/large" "$server_side/large-copy"
-    rm "$mount/large" "$mount/large-copy"
+    rm "$mount/large"
 }
 
 # Programs that read and write by themselves are left to do so.
@@ -158,6 +162,13 @@ left_alone() { # PROGRAM
     assert_reported offloaded 0
     assert_reported cause leased
     assert_copied "$mount/source" "$mount/target"
+}
+
+served_smb_alone() { # PROGRAM...
+    local program
+    for program in "$@"; do
+        OFFLOAD_SMB_ALONE=on offloaded "$program"
+    done
 }
 
 # Between two mounts of one server.
@@ -203,7 +214,7 @@ nfs_cases() {
     on_mount "NFS of ext4" no dd python busybox
     verdict "what is not cached comes over the wire once, NFS of ext4" cold dd $((size * 105 / 100))
     on_protocol NFS
-    verdict "256 MiB, NFS of ext4" large
+    verdict "256 MiB, NFS of ext4" large dd python busybox
     verdict "from one NFS export to another" across dd "$scratch/nfs-xfs" "$scratch/nfs-ext4"
 }
 
@@ -215,8 +226,10 @@ smb_cases() {
         verdict "what is not cached does not come over the wire, SMB of $fs" cold busybox $((size / 100))
     done
     verdict "dd copies by itself, SMB" left_alone dd
+    verdict "dd and Python are served where files are changed through SMB alone" served_smb_alone dd python
+    OFFLOAD_SMB_ALONE=on verdict "256 MiB, SMB of btrfs" large dd python busybox
     on_protocol SMB
     verdict "from one SMB share to another" across busybox "$scratch/smb-xfs" "$scratch/smb-ext4"
 }
 
-on_file_servers "$file_servers" 13 18
+on_file_servers "$file_servers" 13 20

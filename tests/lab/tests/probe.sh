@@ -189,7 +189,7 @@ passes_cache() {
     doctor_says "cifs: no: the kernel does not count what is written here"
 }
 
-plan 17
+plan 18
 on_nfs xfs || fail "cannot mount xfs"
 verdict "NFS 4.2, XFS: a clone" serves clones "on nfs4 (NFS 4.2) mounted at"
 verdict "doctor" doctor_says "nfs4: by server, if the server can; this mount speaks NFS 4.2"
@@ -207,6 +207,7 @@ on_smb xfs || fail "cannot mount xfs"
 verdict "SMB, XFS: a copy" serves_some copies "on cifs (SMB 3.1.1) mounted at"
 verdict "doctor on SMB" doctor_says \
     "cifs: by server, for programs that leave the copy to the kernel, if the server can; this mount speaks SMB 3.1.1"
+OFFLOAD_SMB_ALONE=on verdict "SMB, by the user's word for all programs" serves copies
 verdict "a signal while it tries, on SMB" killed
 on_smb btrfs || fail "cannot mount btrfs"
 verdict "SMB, Btrfs: a clone" serves_some clones

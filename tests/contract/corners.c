@@ -1,0 +1,1183 @@
+/*
+ * corners NAME    copies from ../source to ./copy and does something unusual on the way, printing what it sees
+ * corners --list  prints each NAME
+ *
+ * What it prints, and what it leaves, must be the same with the library and without.
+ */
+#include <aio.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BLOCK = 65536, HALF = 30 };
+
+static char buffer[BLOCK] __attribute__((aligned(4096)));
+static int source, copy;
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(99);
+}
+
+static void say(const char *what, long result)
+{
+    printf("%s: %ld%s%s\n", what, result, result < 0 ? " " : "", result < 0 ? strerror(errno) : "");
+}
+
+/* Without a hook: the program is no witness of what it sees through one. */
+static long raw(long number, long a, long b, long c, long d)
+{
+#if defined(__x86_64__)
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = 0;
+
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    return syscall(number, a, b, c, d, 0L);
+#endif
+}
+
+static void open_both(void)
+{
+    source = open("../source", O_RDONLY);
+    copy = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    if (source < 0 || copy < 0)
+        die("open");
+}
+
+static int copy_blocks(int blocks)
+{
+    int done = 0;
+
+    while (done < blocks) {
+        ssize_t n = read(source, buffer, BLOCK);
+
+        if (n <= 0)
+            break;
+        if (write(copy, buffer, (size_t)n) != n)
+            die("write");
+        done++;
+    }
+    return done;
+}
+
+static void say_place(void)
+{
+    struct stat st;
+
+    fstat(copy, &st);
+    printf("at %ld and %ld, size %ld\n", (long)lseek(source, 0, SEEK_CUR), (long)lseek(copy, 0, SEEK_CUR),
+           (long)st.st_size);
+}
+
+/* ---- buffers -------------------------------------------------------------------------------------- */
+
+static void buffer_that_wraps(void)
+{
+    volatile size_t huge = (size_t)-1;
+
+    copy_blocks(HALF);
+    say("wraps", write(copy, (char *)-4096L, 8192));
+    say("ends at the end", write(copy, (char *)-4096L, 4096));
+    say("huge", write(copy, buffer, huge));
+    say("of nothing", write(copy, (char *)-4096L, 0));
+    say("kernel's", write(copy, (char *)(1UL << 63), 4096));
+    copy_blocks(1000);
+    say_place();
+}
+
+static void buffer_that_ends_early(void)
+{
+    char *pages = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    copy_blocks(HALF);
+    mprotect(pages + BLOCK, BLOCK, PROT_NONE);
+    say("read", read(source, pages, BLOCK));
+    say("half there", write(copy, pages + BLOCK / 2, BLOCK));
+    say_place();
+    copy_blocks(3);
+    say_place();
+}
+
+static void buffer_of_a_file_cut_short(void)
+{
+    int other = open("other", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    char *pages;
+
+    if (ftruncate(other, BLOCK) < 0)
+        die("ftruncate");
+    pages = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0);
+    copy_blocks(HALF);
+    say("read", read(source, pages, BLOCK));
+    if (ftruncate(other, 4096) < 0)
+        die("ftruncate");
+    say("write", write(copy, pages, BLOCK));
+    say_place();
+    copy_blocks(3);
+    say_place();
+}
+
+static void buffer_in_the_copy_itself(void)
+{
+    char *pages;
+
+    copy_blocks(HALF);
+    pages = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, copy, 0);
+    say("read into the copy", read(source, pages, BLOCK));
+    say("write from the copy", write(copy, pages, BLOCK));
+    copy_blocks(5);
+    say_place();
+}
+
+static void buffer_in_the_source_itself(void)
+{
+    int own = open("own", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    char *pages;
+    ssize_t n;
+
+    while ((n = read(source, buffer, BLOCK)) > 0)
+        if (write(own, buffer, (size_t)n) != n)
+            die("write");
+    source = own;
+    lseek(source, 0, SEEK_SET);
+    pages = mmap(NULL, 64 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, own, 0);
+    copy_blocks(HALF);
+    /* The first byte of the block is changed by the read's own destination. */
+    say("read into itself", read(source, pages + (HALF + 2) * BLOCK, BLOCK));
+    say("write from itself", write(copy, pages + (HALF + 2) * BLOCK, BLOCK));
+    pages[(HALF + 4) * BLOCK] ^= 1;
+    copy_blocks(5);
+    say_place();
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------------- */
+
+static void send_descriptor(int over, int fd)
+{
+    char byte = 0, room[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof(int));
+    if (sendmsg(over, &message, 0) < 0)
+        die("sendmsg");
+}
+
+static int receive_descriptor(int over)
+{
+    char byte, room[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    int fd;
+
+    if (recvmsg(over, &message, 0) < 0)
+        die("recvmsg");
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+    return fd;
+}
+
+/* A helper that was there before: it writes through the description that it is sent, when it is told. */
+static void passed_before_the_copy(void)
+{
+    int ends[2];
+    char byte = 0;
+
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        int theirs = receive_descriptor(ends[1]);
+
+        if (read(ends[1], &byte, 1) != 1 || write(theirs, "a marker", 8) != 8 || write(ends[1], &byte, 1) != 1)
+            _exit(1);
+        _exit(0);
+    }
+    open_both();
+    send_descriptor(ends[0], copy);
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    copy_blocks(3);
+    wait(NULL);
+    say_place();
+}
+
+/* The program is sent a description that its sender goes on to use; its number was one of its own before. */
+static void received_with_an_old_number(void)
+{
+    int ends[2];
+    char byte = 0;
+    DIR *directory;
+
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        open_both();
+        send_descriptor(ends[1], copy);
+        if (read(ends[1], &byte, 1) != 1 || write(copy, "a marker", 8) != 8 || write(ends[1], &byte, 1) != 1)
+            _exit(1);
+        _exit(0);
+    }
+    source = open("../source", O_RDONLY);
+    directory = fdopendir(open(".", O_RDONLY));
+    closedir(directory);
+    copy = receive_descriptor(ends[0]);
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    copy_blocks(3);
+    wait(NULL);
+    say_place();
+}
+
+/* What stdio says through a descriptor that the copy was put behind, with no call of the program's that flushes. */
+static void puts_on_standard_output(void)
+{
+    int kept = dup(1);
+
+    setvbuf(stdout, NULL, _IONBF, 0);
+    dup2(copy, 1);
+    close(copy);
+    copy = 1;
+    copy_blocks(HALF);
+    fputs("a marker", stdout);
+    dup2(kept, 3);
+    raw(SYS_exit_group, 0, 0, 0, 0);
+}
+
+static void perror_on_standard_error(void)
+{
+    dup2(copy, 2);
+    close(copy);
+    copy = 2;
+    copy_blocks(HALF);
+    errno = ENOENT;
+    perror("a marker");
+    copy_blocks(3);
+    say_place();
+}
+
+static void stream_flushes_by_itself(void)
+{
+    int kept = dup(1);
+
+    dup2(copy, 1);
+    close(copy);
+    copy = 1;
+    copy_blocks(HALF);
+    for (int i = 0; i < 2000; i++)
+        printf("line %d\n", i);
+    copy_blocks(3);
+    fflush(stdout);
+    dup2(kept, 1);
+    say("size", lseek(1, 0, SEEK_CUR) < 0 ? -1 : 0);
+}
+
+static void closed_and_opened_unseen(void)
+{
+    copy_blocks(HALF);
+    raw(SYS_close, copy, 0, 0, 0);
+    say("same number", open("other", O_RDWR | O_CREAT | O_TRUNC, 0644) == copy);
+    say("write", copy_blocks(2));
+    say_place();
+    /* That the copy may be longer then, the manual says. */
+    unlink("copy");
+}
+
+static void all_others_closed_unseen(void)
+{
+    copy_blocks(HALF);
+    for (int fd = 3; fd < 4096; fd++)
+        if (fd != source && fd != copy)
+            raw(SYS_close, fd, 0, 0, 0);
+    copy_blocks(1000);
+    say_place();
+}
+
+static void standard_descriptors_closed(void)
+{
+    int kept = fcntl(1, F_DUPFD_CLOEXEC, 100);
+
+    close(source);
+    close(copy);
+    close(0);
+    close(1);
+    close(2);
+    open_both();
+    copy_blocks(1000);
+    dup2(kept, 1);
+    say("source", source);
+    say_place();
+}
+
+static void lowest_number_is_free(void)
+{
+    copy_blocks(HALF);
+    for (int i = 0; i < 3; i++) {
+        int fd = open("/dev/null", O_RDONLY);
+
+        say("opened", fd);
+        copy_blocks(3);
+    }
+    say_place();
+}
+
+/* ---- limits --------------------------------------------------------------------------------------- */
+
+static void limited_by_another_process(void)
+{
+    struct rlimit limit = {(HALF + 2) * BLOCK + 777, (HALF + 2) * BLOCK + 777};
+    pid_t parent = getpid();
+    ssize_t n;
+
+    signal(SIGXFSZ, SIG_IGN);
+    copy_blocks(HALF);
+    /* By number: a child whose hooks settle its own sessions, of which it has none. */
+    if (fork() == 0) {
+        raw(SYS_prlimit64, parent, RLIMIT_FSIZE, (long)&limit, 0);
+        _exit(0);
+    }
+    wait(NULL);
+    for (int i = 0; i < 5; i++) {
+        n = read(source, buffer, BLOCK);
+        say("write", write(copy, buffer, (size_t)n));
+    }
+    say_place();
+}
+
+/* The child was there before the copy, so that its start does not end it. */
+static void limited_in_mid_copy(void)
+{
+    struct rlimit limit = {(HALF + 2) * BLOCK + 777, (HALF + 2) * BLOCK + 777};
+    int ends[2];
+    char byte = 0;
+    pid_t parent = getpid();
+
+    signal(SIGXFSZ, SIG_IGN);
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        if (read(ends[1], &byte, 1) != 1)
+            _exit(1);
+        raw(SYS_prlimit64, parent, RLIMIT_FSIZE, (long)&limit, 0);
+        _exit(write(ends[1], &byte, 1) != 1);
+    }
+    open_both();
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    for (int i = 0; i < 5; i++) {
+        ssize_t n = read(source, buffer, BLOCK);
+
+        say("write", write(copy, buffer, (size_t)n));
+    }
+    say_place();
+    wait(NULL);
+}
+
+static void no_descriptor_to_spare(void)
+{
+    struct rlimit limit = {(rlim_t)copy + 1, (rlim_t)copy + 1};
+
+    setrlimit(RLIMIT_NOFILE, &limit);
+    copy_blocks(HALF);
+    say("open", open("/dev/null", O_RDONLY));
+    copy_blocks(1000);
+    say_place();
+}
+
+static void no_memory_to_spare(void)
+{
+    struct rlimit limit = {0, RLIM_INFINITY};
+
+    setrlimit(RLIMIT_AS, &limit);
+    copy_blocks(HALF);
+    say("mmap", mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+    copy_blocks(1000);
+    say_place();
+}
+
+static void no_memory_in_mid_copy(void)
+{
+    struct rlimit limit = {0, RLIM_INFINITY};
+
+    copy_blocks(HALF);
+    raw(SYS_prlimit64, 0, RLIMIT_AS, (long)&limit, 0);
+    copy_blocks(1000);
+    say_place();
+}
+
+static void *copies(void *nothing)
+{
+    (void)nothing;
+    copy_blocks(1000);
+    return NULL;
+}
+
+static void thread_with_the_smallest_stack(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, (size_t)sysconf(_SC_THREAD_STACK_MIN) + 4096);
+    errno = pthread_create(&thread, &attributes, copies, NULL);
+    if (errno)
+        die("pthread_create");
+    pthread_join(thread, NULL);
+    say_place();
+}
+
+/* Space that was promised by a preallocation is there, though the disk is full by now. */
+static void promised_space(void)
+{
+    int filler = open("../filler", O_RDWR | O_CREAT, 0644);
+    off_t at = 0;
+    ssize_t n;
+
+    say("fallocate", fallocate(copy, FALLOC_FL_KEEP_SIZE, 0, 64 * BLOCK));
+    copy_blocks(HALF);
+    for (off_t piece = 16 << 20; piece >= 4096; piece /= 2)
+        while (raw(SYS_fallocate, filler, 0, at, piece) == 0)
+            at += piece;
+    memset(buffer, 'x', sizeof(buffer));
+    for (int i = HALF; i < 60; i++) {
+        n = write(copy, buffer, BLOCK);
+        if (n != BLOCK)
+            say("write", n);
+    }
+    say_place();
+    close(filler);
+    unlink("../filler");
+}
+
+/* ---- signals -------------------------------------------------------------------------------------- */
+
+static int other_source, other_copy;
+static volatile sig_atomic_t handled;
+static sigjmp_buf back;
+
+static void copies_in_the_handler(int number)
+{
+    static char piece[BLOCK];
+    ssize_t n = read(other_source, piece, sizeof(piece));
+
+    (void)number;
+    if (n > 0 && write(other_copy, piece, (size_t)n) != n)
+        abort();
+    handled++;
+}
+
+static void start_timer(long us)
+{
+    struct itimerval every = {{0, us}, {0, us}};
+
+    setitimer(ITIMER_REAL, &every, NULL);
+}
+
+static void handler_copies_too(void)
+{
+    other_source = open("../source", O_RDONLY);
+    other_copy = open("other", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    signal(SIGALRM, copies_in_the_handler);
+    start_timer(200);
+    while (handled < 80) {
+        lseek(source, 0, SEEK_SET);
+        if (ftruncate(copy, 0) < 0 || lseek(copy, 0, SEEK_SET) != 0)
+            die("ftruncate");
+        copy_blocks(1000);
+    }
+    start_timer(0);
+    say_place();
+}
+
+/* A signal's stack of the least size there is. */
+static void handler_on_a_small_stack(void)
+{
+    size_t size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 2048;
+    char *room = mmap(NULL, 16384 + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t stack = {.ss_sp = room + 16384, .ss_size = size};
+    struct sigaction action = {.sa_handler = copies_in_the_handler, .sa_flags = SA_ONSTACK};
+
+    mprotect(room, 16384, PROT_NONE);
+    other_source = open("../source", O_RDONLY);
+    other_copy = open("other", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    sigaltstack(&stack, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    for (int i = 0; i < 80; i++)
+        raise(SIGUSR1);
+    close(other_copy);
+    say("handled", handled);
+}
+
+static void jumps_out(int number)
+{
+    (void)number;
+    if (++handled >= 60)
+        start_timer(0);
+    siglongjmp(back, 1);
+}
+
+static void handler_jumps_out(void)
+{
+    signal(SIGALRM, jumps_out);
+    start_timer(300);
+    sigsetjmp(back, 1);
+    while (handled < 60) {
+        lseek(source, 0, SEEK_SET);
+        if (ftruncate(copy, 0) < 0 || lseek(copy, 0, SEEK_SET) != 0)
+            die("ftruncate");
+        copy_blocks(1000);
+    }
+    lseek(source, 0, SEEK_SET);
+    if (ftruncate(copy, 0) < 0 || lseek(copy, 0, SEEK_SET) != 0)
+        die("ftruncate");
+    copy_blocks(1000);
+    say_place();
+}
+
+static void *copies_for_ever(void *nothing)
+{
+    for (;;) {
+        lseek(source, 0, SEEK_SET);
+        if (ftruncate(copy, 0) < 0 || lseek(copy, 0, SEEK_SET) != 0)
+            die("ftruncate");
+        copy_blocks(1000);
+    }
+    return nothing;
+}
+
+static void *cancelled_any_time(void *nothing)
+{
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    return copies_for_ever(nothing);
+}
+
+static void cancelled(void)
+{
+    for (int turn = 0; turn < 40; turn++) {
+        struct timespec some = {0, 1000000 + turn * 100000};
+        pthread_t thread;
+        void *result;
+
+        pthread_create(&thread, NULL, turn % 2 ? copies_for_ever : cancelled_any_time, NULL);
+        nanosleep(&some, NULL);
+        pthread_cancel(thread);
+        pthread_join(thread, &result);
+        if (result != PTHREAD_CANCELED)
+            die("join");
+    }
+    lseek(source, 0, SEEK_SET);
+    if (ftruncate(copy, 0) < 0 || lseek(copy, 0, SEEK_SET) != 0)
+        die("ftruncate");
+    copy_blocks(1000);
+    say_place();
+}
+
+static void *copies_and_leaves(void *nothing)
+{
+    copy_blocks(HALF);
+    return nothing;
+}
+
+static void main_thread_ends_first(void)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, copies_and_leaves, NULL);
+    pthread_detach(thread);
+    pthread_exit(NULL);
+}
+
+static void copies_half(void)
+{
+    copy_blocks(HALF);
+}
+
+static void copies_in_an_exit_handler(void)
+{
+    atexit(copies_half);
+    exit(3);
+}
+
+static void copies_in_a_quick_exit_handler(void)
+{
+    at_quick_exit(copies_half);
+    quick_exit(4);
+}
+
+static void *many_copies(void *number)
+{
+    char own[BLOCK];
+    char name[32];
+    int from, to;
+    ssize_t n;
+
+    for (int turn = 0; turn < 20; turn++) {
+        snprintf(name, sizeof(name), "many.%ld", (long)number);
+        from = open("../source", O_RDONLY);
+        to = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+        while ((n = read(from, own, BLOCK)) > 0)
+            if (write(to, own, (size_t)n) != n)
+                die("write");
+        close(from);
+        close(to);
+    }
+    return NULL;
+}
+
+static void many_threads_copy(void)
+{
+    pthread_t threads[8];
+
+    for (long i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, many_copies, (void *)i);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* The copies of one thread while another starts processes all the time, which inherit everything. */
+static void *starts_processes(void *stop)
+{
+    while (!__atomic_load_n((int *)stop, __ATOMIC_SEQ_CST)) {
+        pid_t child = fork();
+
+        if (child == 0)
+            _exit(0);
+        waitpid(child, NULL, 0);
+    }
+    return NULL;
+}
+
+static void another_thread_forks(void)
+{
+    int stop = 0;
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, starts_processes, &stop);
+    for (int turn = 0; turn < 30; turn++) {
+        lseek(source, 0, SEEK_SET);
+        if (ftruncate(copy, 0) < 0 || lseek(copy, 0, SEEK_SET) != 0)
+            die("ftruncate");
+        copy_blocks(1000);
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
+    pthread_join(thread, NULL);
+    say_place();
+}
+
+/* ---- files and names ------------------------------------------------------------------------------ */
+
+static void names_exchanged(void)
+{
+    int other = open("other", O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+    copy_blocks(HALF);
+    say("exchange", renameat2(AT_FDCWD, "copy", AT_FDCWD, "other", RENAME_EXCHANGE));
+    copy_blocks(1000);
+    say_place();
+    close(other);
+}
+
+static void file_without_a_name(void)
+{
+    char link[64];
+
+    close(copy);
+    unlink("copy");
+    copy = open(".", O_RDWR | O_TMPFILE, 0600);
+    copy_blocks(HALF);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", copy);
+    say("link", linkat(AT_FDCWD, link, AT_FDCWD, "copy", AT_SYMLINK_FOLLOW));
+    copy_blocks(3);
+    say_place();
+}
+
+static void truncated_by_another_open(void)
+{
+    copy_blocks(HALF);
+    close(open("copy", O_WRONLY | O_TRUNC));
+    copy_blocks(3);
+    say_place();
+}
+
+static void truncated_by_another_process(void)
+{
+    int ends[2];
+    char byte = 0;
+
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        if (read(ends[1], &byte, 1) != 1 || truncate("copy", 4096) < 0)
+            _exit(1);
+        _exit(write(ends[1], &byte, 1) != 1);
+    }
+    open_both();
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    copy_blocks(3);
+    say_place();
+    wait(NULL);
+}
+
+static void memory_as_source(void)
+{
+    int memory = memfd_create("source", MFD_ALLOW_SEALING);
+    ssize_t n;
+
+    while ((n = read(source, buffer, BLOCK)) > 0)
+        if (write(memory, buffer, (size_t)n) != n)
+            die("write");
+    fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+    source = memory;
+    lseek(source, 0, SEEK_SET);
+    copy_blocks(1000);
+    say_place();
+}
+
+static void leases(void)
+{
+    close(source);
+    source = open("../source", O_RDONLY);
+    say("read lease", fcntl(source, F_SETLEASE, F_RDLCK));
+    say("write lease", fcntl(copy, F_SETLEASE, F_WRLCK));
+    copy_blocks(1000);
+    say("lease", fcntl(copy, F_GETLEASE));
+    say("lease", fcntl(source, F_GETLEASE));
+    say_place();
+}
+
+static void locks_of_the_process(void)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock asked;
+    int status;
+
+    say("lock", fcntl(copy, F_SETLK, &whole));
+    copy_blocks(1000);
+    asked = whole;
+    if (fork() == 0) {
+        fcntl(copy, F_GETLK, &asked);
+        _exit(asked.l_type == F_WRLCK ? 1 : 2);
+    }
+    wait(&status);
+    say("held", WEXITSTATUS(status));
+}
+
+static void privileges_given_up(void)
+{
+    if (getuid() != 0)
+        return;
+    copy_blocks(HALF);
+    say("setegid", setegid(65534));
+    say("seteuid", seteuid(65534));
+    copy_blocks(10);
+    say_place();
+    copy_blocks(1000);
+    say_place();
+}
+
+static void root_changed(void)
+{
+    if (getuid() != 0)
+        return;
+    copy_blocks(HALF);
+    say("chroot", chroot("."));
+    copy_blocks(1000);
+    say_place();
+}
+
+static void set_id_bits(void)
+{
+    struct stat st;
+
+    fchmod(copy, 06755);
+    if (getuid() == 0 &&
+        (fchown(copy, 65534, 65534) < 0 || fchmod(copy, 06755) < 0 || setgid(65534) < 0 || setuid(65534) < 0))
+        die("setuid");
+    copy_blocks(1000);
+    fstat(copy, &st);
+    printf("mode %o\n", st.st_mode);
+}
+
+static void watched(void)
+{
+    int watch = inotify_init1(IN_NONBLOCK);
+    char events[4096] __attribute__((aligned(8)));
+    unsigned seen = 0;
+    ssize_t n;
+
+    inotify_add_watch(watch, "copy", IN_ALL_EVENTS);
+    copy_blocks(1000);
+    close(copy);
+    while ((n = read(watch, events, sizeof(events))) > 0)
+        for (ssize_t at = 0; at < n;) {
+            struct inotify_event *event = (struct inotify_event *)(events + at);
+
+            seen |= event->mask;
+            at += (ssize_t)(sizeof(*event) + event->len);
+        }
+    printf("modified %d, closed %d\n", !!(seen & IN_MODIFY), !!(seen & IN_CLOSE_WRITE));
+}
+
+/* A program that waits for the event of its own write, as one that tests a watcher does. */
+static void watched_at_each_write(void)
+{
+    int watch = inotify_init1(IN_NONBLOCK);
+    char events[4096] __attribute__((aligned(8)));
+    int missed = 0;
+
+    inotify_add_watch(watch, "copy", IN_MODIFY);
+    for (int i = 0; i < 60 && copy_blocks(1) == 1; i++)
+        if (read(watch, events, sizeof(events)) <= 0)
+            missed++;
+    say("missed", missed);
+}
+
+/* When the source was last read is seen by who looks for files that nobody uses. */
+static void source_is_read(void)
+{
+    struct timespec old[2] = {{1000000000, 0}, {1000000001, 0}};
+    struct stat before, after;
+
+    futimens(source, old);
+    fstat(source, &before);
+    copy_blocks(1000);
+    fstat(source, &after);
+    say("access time moved", after.st_atim.tv_sec != before.st_atim.tv_sec);
+}
+
+static void source_is_sent(void)
+{
+    struct timespec old[2] = {{1000000000, 0}, {1000000001, 0}};
+    struct stat before, after;
+
+    futimens(source, old);
+    fstat(source, &before);
+    say("sent", sendfile(copy, source, NULL, (size_t)before.st_size));
+    fstat(source, &after);
+    say("access time moved", after.st_atim.tv_sec != before.st_atim.tv_sec);
+}
+
+static void written_in_the_background(void)
+{
+    struct aiocb request = {.aio_fildes = copy, .aio_buf = "a marker", .aio_nbytes = 8, .aio_offset = 4096};
+    const struct aiocb *list[1] = {&request};
+
+    copy_blocks(HALF);
+    aio_write(&request);
+    aio_suspend(list, 1, NULL);
+    say("aio", aio_return(&request));
+    copy_blocks(3);
+    say_place();
+}
+
+/* ---- others ---------------------------------------------------------------------------------------- */
+
+static pthread_barrier_t turn_of;
+
+static void *writes_in_its_turns(void *nothing)
+{
+    for (int i = 0; i < 12; i++) {
+        pthread_barrier_wait(&turn_of);
+        if (pwrite(copy, "a marker", 8, (off_t)i * 5 * BLOCK / 2) != 8)
+            die("pwrite");
+        pthread_barrier_wait(&turn_of);
+    }
+    return nothing;
+}
+
+/* Behind what is copied and before it, each in its turn. */
+static void another_thread_writes(void)
+{
+    pthread_t thread;
+
+    pthread_barrier_init(&turn_of, NULL, 2);
+    pthread_create(&thread, NULL, writes_in_its_turns, NULL);
+    for (int i = 0; i < 12; i++) {
+        copy_blocks(4);
+        pthread_barrier_wait(&turn_of);
+        pthread_barrier_wait(&turn_of);
+    }
+    pthread_join(thread, NULL);
+    say_place();
+}
+
+/* A child that was there before the copy does `change` each time that it is told. */
+static int told_child(void (*change)(int turn))
+{
+    int ends[2];
+    char byte = 0;
+
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        close(ends[0]);
+        for (int turn = 0; read(ends[1], &byte, 1) == 1; turn++) {
+            change(turn);
+            if (write(ends[1], &byte, 1) != 1)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    close(ends[1]);
+    open_both();
+    return ends[0];
+}
+
+static void copy_while_told(int child)
+{
+    char byte = 0;
+
+    for (int turn = 0; turn < 8; turn++) {
+        copy_blocks(5);
+        if (write(child, &byte, 1) != 1 || read(child, &byte, 1) != 1)
+            die("socket");
+    }
+    copy_blocks(1000);
+    say_place();
+}
+
+static char *theirs;
+
+static void stores_into_the_source(int turn)
+{
+    if (!theirs) {
+        int fd = open("../source", O_RDWR);
+
+        theirs = mmap(NULL, 64 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (theirs == MAP_FAILED)
+            _exit(1);
+    }
+    /* Once where the copy has been, and in one page ahead again and again, so that it is dirty already. */
+    theirs[0]++;
+    theirs[50 * BLOCK + turn]++;
+    theirs[(turn * 5 + 7) * BLOCK]++;
+}
+
+static void source_is_stored_into(void)
+{
+    copy_while_told(told_child(stores_into_the_source));
+}
+
+/* The page is dirty, and mapped for writing, before the copy begins. */
+static void source_was_stored_into(void)
+{
+    int child = told_child(stores_into_the_source);
+    char byte = 0;
+
+    if (write(child, &byte, 1) != 1 || read(child, &byte, 1) != 1)
+        die("socket");
+    copy_while_told(child);
+}
+
+static void writes_the_source(int turn)
+{
+    int fd = open("../source", O_WRONLY);
+
+    if (pwrite(fd, "a marker", 8, (turn * 7 + 3) * BLOCK) != 8)
+        _exit(1);
+    close(fd);
+}
+
+static void source_is_written(void)
+{
+    copy_while_told(told_child(writes_the_source));
+}
+
+static void lengthens_and_shortens_the_source(int turn)
+{
+    if (truncate("../source", turn % 2 ? 64 * BLOCK + 4321 : 50 * BLOCK + 99) < 0)
+        _exit(1);
+}
+
+static void source_is_cut_and_grows(void)
+{
+    copy_while_told(told_child(lengthens_and_shortens_the_source));
+}
+
+static void writes_the_copy(int turn)
+{
+    int fd = open("copy", O_WRONLY);
+
+    if (pwrite(fd, "a marker", 8, (turn * 7 + 3) * BLOCK / 2) != 8)
+        _exit(1);
+    close(fd);
+}
+
+static void copy_is_written(void)
+{
+    copy_while_told(told_child(writes_the_copy));
+}
+
+static void appends_to_the_copy(int turn)
+{
+    int fd = open("copy", O_WRONLY | O_APPEND);
+
+    (void)turn;
+    if (write(fd, "a marker", 8) != 8)
+        _exit(1);
+    close(fd);
+}
+
+/* What it appends the copy runs over, plain; but where the copy ends, it ends. */
+static void copy_is_appended_to(void)
+{
+    copy_while_told(told_child(appends_to_the_copy));
+}
+
+static void punches_the_copy(int turn)
+{
+    int fd = open("copy", O_WRONLY);
+
+    if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, turn * 3 * BLOCK, 4096) < 0)
+        _exit(1);
+    close(fd);
+}
+
+static void copy_is_punched(void)
+{
+    copy_while_told(told_child(punches_the_copy));
+}
+
+/* By io_submit(2), which libaio calls without libc. */
+static void written_by_the_kernel_unseen(void)
+{
+    unsigned long context = 0;
+    struct iocb request = {.aio_fildes = (unsigned)copy,
+                           .aio_lio_opcode = IOCB_CMD_PWRITE,
+                           .aio_buf = (uintptr_t) "a marker",
+                           .aio_nbytes = 8,
+                           .aio_offset = 4096};
+    struct iocb *list[1] = {&request};
+    struct io_event event = {0};
+
+    copy_blocks(HALF);
+    if (raw(SYS_io_setup, 1, (long)&context, 0, 0) < 0)
+        die("io_setup");
+    say("submitted", raw(SYS_io_submit, (long)context, 1, (long)list, 0));
+    raw(SYS_io_getevents, (long)context, 1, 1, (long)&event);
+    say("written", (long)event.res);
+    copy_blocks(1000);
+    say_place();
+}
+
+static const struct corner {
+    const char *name;
+    void (*turn)(void);
+} corners[] = {
+#define CORNER(name) \
+    {                \
+#name, name  \
+    }
+    CORNER(buffer_that_wraps),
+    CORNER(buffer_that_ends_early),
+    CORNER(buffer_of_a_file_cut_short),
+    CORNER(buffer_in_the_copy_itself),
+    CORNER(buffer_in_the_source_itself),
+    CORNER(passed_before_the_copy),
+    CORNER(received_with_an_old_number),
+    CORNER(puts_on_standard_output),
+    CORNER(perror_on_standard_error),
+    CORNER(stream_flushes_by_itself),
+    CORNER(closed_and_opened_unseen),
+    CORNER(all_others_closed_unseen),
+    CORNER(standard_descriptors_closed),
+    CORNER(lowest_number_is_free),
+    CORNER(limited_by_another_process),
+    CORNER(limited_in_mid_copy),
+    CORNER(no_descriptor_to_spare),
+    CORNER(no_memory_to_spare),
+    CORNER(no_memory_in_mid_copy),
+    CORNER(thread_with_the_smallest_stack),
+    CORNER(promised_space),
+    CORNER(handler_copies_too),
+    CORNER(handler_on_a_small_stack),
+    CORNER(handler_jumps_out),
+    CORNER(cancelled),
+    CORNER(main_thread_ends_first),
+    CORNER(copies_in_an_exit_handler),
+    CORNER(copies_in_a_quick_exit_handler),
+    CORNER(many_threads_copy),
+    CORNER(another_thread_forks),
+    CORNER(names_exchanged),
+    CORNER(file_without_a_name),
+    CORNER(truncated_by_another_open),
+    CORNER(truncated_by_another_process),
+    CORNER(memory_as_source),
+    CORNER(leases),
+    CORNER(locks_of_the_process),
+    CORNER(privileges_given_up),
+    CORNER(root_changed),
+    CORNER(set_id_bits),
+    CORNER(watched),
+    CORNER(watched_at_each_write),
+    CORNER(source_is_read),
+    CORNER(source_is_sent),
+    CORNER(written_in_the_background),
+    CORNER(another_thread_writes),
+    CORNER(source_is_stored_into),
+    CORNER(source_was_stored_into),
+    CORNER(source_is_written),
+    CORNER(source_is_cut_and_grows),
+    CORNER(copy_is_written),
+    CORNER(copy_is_appended_to),
+    CORNER(copy_is_punched),
+    CORNER(written_by_the_kernel_unseen),
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc == 2 && i < sizeof(corners) / sizeof(corners[0]); i++) {
+        if (strcmp(argv[1], "--list") == 0) {
+            puts(corners[i].name);
+        } else if (strcmp(argv[1], corners[i].name) == 0) {
+            setvbuf(stdout, NULL, _IOFBF, 65536);
+            open_both();
+            corners[i].turn();
+            return 0;
+        }
+    }
+    return argc == 2 && strcmp(argv[1], "--list") == 0 ? 0 : 2;
+}

@@ -1,0 +1,103 @@
+#!/bin/bash
+# Files on mounted file systems whose bytes the array copies: they are right on the disk, nothing else on it changes, and
+# this machine moves next to nothing.
+# limit: 900
+# shellcheck source-path=SCRIPTDIR/.. source=arrayfs.sh
+. "$(dirname "$0")/../arrayfs.sh"
+
+size=$((24 << 20))
+
+# The source's bytes are in the page cache, or the program's own reads would count. COUNT counts what moves.
+offloaded() { # COUNT MOST BYTES PROGRAM SOURCE TARGET
+    local before after
+    sync
+    cat "$4" >/dev/null
+    sleep 0.05
+    before=$($1)
+    copy_by run_reported "$3" "$4" "$5"
+    sync "$5"
+    after=$($1)
+    echo "$3: $((after - before)) bytes moved for $size"
+    assert_reported engine array
+    assert_reported offloaded $size
+    [ $((after - before)) -le "$2" ] || fail "$((after - before)) bytes moved: $(cat "$report")"
+    drop_caches
+    assert_same "$4" "$5"
+}
+
+new_file() { # FS PROGRAM FROM TO
+    rm -f "${place[$1-$4]}/target"
+    offloaded bytes_moved $((1 << 20)) "$2" "${place[$1-$3]}/source" "${place[$1-$4]}/target"
+}
+
+# Over a file of other bytes, which are in memory.
+over() { # FS PROGRAM FROM TO
+    local copy=${place[$1-$4]}/target
+    rm -f "$copy"
+    cat "$scratch/old" >"$copy"
+    offloaded sectors_moved $((size / 50)) "$2" "${place[$1-$3]}/source" "$copy"
+}
+
+refused() { # FS PROGRAM REASON
+    rm -f "${place[$1-1]}/target"
+    copy_by run_reported "$2" "${place[$1-0]}/source" "${place[$1-1]}/target"
+    assert_reported offloaded 0
+    assert_reported cause "$3"
+    assert_same "${place[$1-0]}/source" "${place[$1-1]}/target"
+}
+
+remounted() { # FS
+    check_fs "$1"
+    assert_same "${place[$1-0]}/source" "${place[$1-1]}/target"
+}
+
+# SOURCE's copy is right, in memory and on the disk. By a program that writes over a file it has one to write over.
+one_shape() { # PROGRAM SOURCE TARGET
+    rm -f "$3"
+    [ "${1%-over}" = "$1" ] || tr '\0[:lower:]' 'x[:upper:]' <"$2" >"$3"
+    copy_by run_preloaded "$1" "$2" "$3"
+    assert_same "$2" "$3"
+    drop_caches
+    assert_same "$2" "$3"
+}
+
+# Sizes around blocks, and holes.
+shapes() { # FS PROGRAM
+    local source=${place[$1-0]}/shape copy=${place[$1-1]}/shape bytes
+    for bytes in 65536 $(((1 << 20) + 1)) 2000000; do
+        make_source "$source" $bytes
+        one_shape "$2" "$source" "$copy"
+    done
+    fallocate -p -o 512K -l 512K "$source"
+    truncate -s 4M "$source"
+    one_shape "$2" "$source" "$copy"
+    rm "$source" "$copy"
+}
+
+plan 22
+need_scsi $((400 << 20)) || fail "no SCSI disks"
+make_source "$scratch/data" $size
+tr '[:lower:]' '[:upper:]' <"$scratch/data" >"$scratch/old"
+for fs in ext4 xfs; do
+    make_fs "$fs"
+    cat "$scratch/data" >"${place[$fs-0]}/source"
+    for program in dd-over python-over cfr-over; do
+        verdict "over a file by $program, $fs" over "$fs" $program 0 1
+    done
+    OFFLOAD_ENGINES=array verdict "over a file of the same disk, $fs" over "$fs" dd-over 0 0
+    verdict "sizes and holes, over a file, $fs" shapes "$fs" dd-over
+    if gives_written_blocks "${place[$fs-1]}"; then
+        for program in dd python sendfile cp; do
+            verdict "a new file by $program, $fs" new_file "$fs" $program 0 1
+        done
+        verdict "sizes and holes, a new file, $fs" shapes "$fs" dd
+    else
+        for program in dd python sendfile; do
+            verdict "a new file by $program needs a kernel that writes zeros, $fs" refused "$fs" $program unwritten
+        done
+        verdict "cp, $fs" skip "this kernel gives no written blocks"
+        verdict "sizes and holes, a new file, $fs" skip "this kernel gives no written blocks"
+    fi
+    verdict "after a check of the file systems and a new mount, $fs" remounted "$fs"
+    leave_fs "$fs"
+done
