@@ -13,7 +13,7 @@
 
 /*
  * Bytes below which a write or copy is left to the program. Cloning 64 KiB with all that belongs to it takes as long as
- * writing them to the page cache (docs/decisions/016), and saves writing them to the disk.
+ * writing them to the page cache (docs/decisions/018), and saves writing them to the disk.
  */
 #define EXACT_LEAST ((size_t)64 << 10)
 
