@@ -12,8 +12,14 @@ make_lab() {
 
 run_lab() { # TEST
     OFFLOAD_TEST_BUILD=$tree OFFLOAD_TEST_SOURCE=$work/lab OFFLOAD_LAB_LIMIT=2400 "$work/lab/tests/lab/run" "$1" \
-        >"$work/$1" 2>"$work/$1.errors"
+        >"$work/$1" 2>"$work/$1.errors" &
+    lab=$!
+    wait $lab
 }
+# A signal is heard while the lab runs.
+lab=
+# shellcheck disable=SC2016 # it is for the end
+at_end+=('[ -z "$lab" ] || { kill $lab 2>/dev/null; wait $lab; }')
 
 # The lines of values are among the verdicts' own.
 take() { # TEST FIELD SECTION UNIT SHOWN [ABOUT]

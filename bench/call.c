@@ -153,9 +153,10 @@ static int make_file(const char *name, size_t bytes)
 {
     int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
 
+    /* No two blocks are the same. */
     for (size_t done = 0; fd >= 0 && done < bytes; done += FILE_BYTES) {
-        for (size_t i = 0; i < FILE_BYTES; i += sizeof(int))
-            memcpy(buffer + i, &(int){rand()}, sizeof(int));
+        for (size_t i = 0; i < FILE_BYTES; i += 512)
+            memcpy(buffer + i, &(size_t){done + i}, sizeof(size_t));
         expect(write(fd, buffer, FILE_BYTES), FILE_BYTES, name);
     }
     if (fd < 0 || fsync(fd) < 0)
