@@ -4,6 +4,7 @@
 #include "holes.h"
 #include "probes.h"
 #include "settings.h"
+#include "sharing.h"
 #include "signals.h"
 #include "syscalls.h"
 
@@ -640,6 +641,24 @@ static void cut_back(struct session *s)
     }
 }
 
+/*
+ * The destination is not as it was left, but no longer or shorter: something in the process may have written through the
+ * descriptor where no hook sees it, as stdio does behind descriptor 1. Its offset tells up to where. What lies in the
+ * blocks behind that is the engine's as long as these are the source's too: who writes there gives them others.
+ */
+static void cut_behind_unseen_write(const struct session *s)
+{
+    struct file_state now;
+    int destination = s->pair.destination;
+    off_t at = KERNEL(SYS_lseek, destination, 0, SEEK_CUR), block = (off_t)s->engine->granule(&s->pair);
+    if (at <= s->mark || at >= s->frontier || block <= 0 || !guard_look(destination, &now) ||
+        !guard_same_file(&now, &s->left) || now.size != s->frontier)
+        return;
+    off_t whole = (at + block - 1) / block * block;
+    if (sharing_all(s->pair.source, whole - s->shift, destination, whole, s->frontier - whole))
+        KERNEL(SYS_ftruncate, destination, at);
+}
+
 void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
@@ -647,6 +666,8 @@ void session_settle(struct session *s, enum reason why)
     enum reason trouble = look_at_destination(s);
     if (trouble == REASON_NONE || (trouble != REASON_DESTINATION_CHANGED && is_out_of_reach(s)))
         cut_back(s);
+    else if (trouble == REASON_DESTINATION_CHANGED)
+        cut_behind_unseen_write(s);
     if (trouble != REASON_NONE)
         why = trouble;
     PROBE_SETTLE(s->pair.destination, reason_name(why));

@@ -31,8 +31,6 @@ as_plain() { # CORNER
 # What does not hold yet, and where it is known to fail.
 not_yet() { # CORNER
     case $1 in
-    puts_on_standard_output | perror_on_standard_error | stream_flushes_by_itself)
-        echo "# TODO stdio writes to a copy behind descriptor 1 or 2 unseen, and the copy stays too long" ;;
     limited_in_mid_copy) echo "# TODO a limit that another process sets is met one step late" ;;
     promised_space) echo "# TODO the blocks of a preallocation are given up to the clone" ;;
     watched_at_each_write) echo "# TODO a write that is left out is no event of modification" ;;

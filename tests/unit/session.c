@@ -557,6 +557,32 @@ Test(session, a_store_between_comparing_and_cloning_is_seen)
     cr_expect_eq(file_size(destination), 0);
 }
 
+/* As stdio does behind descriptor 1: the offset has moved, and the file is as long as before. */
+static void write_unseen(void)
+{
+    begin(SIZE);
+    cr_assert(copy_on(BLOCK));
+    cr_assert_eq(s.frontier, SIZE);
+    cr_assert_eq(write(c.destination, "unseen", 6), 6);
+}
+
+Test(session, what_lies_behind_an_unseen_write_is_cut_off)
+{
+    write_unseen();
+    session_settle(&s, REASON_UNFINISHED);
+    expect_settled(REASON_DESTINATION_CHANGED);
+    cr_expect_eq(file_size(c.destination), BLOCK + 6);
+}
+
+Test(session, what_somebody_wrote_behind_an_unseen_write_stays)
+{
+    write_unseen();
+    cr_assert_eq(pwrite(c.destination, "more", 4, SIZE - 4), 4);
+    session_settle(&s, REASON_UNFINISHED);
+    expect_settled(REASON_DESTINATION_CHANGED);
+    cr_expect_eq(file_size(c.destination), SIZE);
+}
+
 /* ---- files on a server ---- */
 
 /* A server is only a local file system here that is asked as one. `in_the_call`: what another does meanwhile. */

@@ -1,0 +1,50 @@
+#include "sharing.h"
+
+#include "syscalls.h"
+
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdint.h>
+
+/* What one file has from a place on: a hole, or blocks, of so many bytes. */
+struct stretch {
+    uint64_t n;
+    uint64_t place; /* on the device; of a hole, none */
+    bool is_hole;
+};
+
+static bool stretch_at(int fd, off_t at, off_t n, struct stretch *stretch)
+{
+    struct {
+        struct fiemap head;
+        struct fiemap_extent extent;
+    } map = {.head = {.fm_start = (uint64_t)at, .fm_length = (uint64_t)n, .fm_extent_count = 1}};
+    /* XFS still tells the old block of what has been written to the page cache alone. */
+    map.head.fm_flags = FIEMAP_FLAG_SYNC;
+    const struct fiemap_extent *found = &map.extent;
+    uint64_t from = (uint64_t)at, known = FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED | FIEMAP_EXTENT_SHARED;
+    if (KERNEL(SYS_ioctl, fd, FS_IOC_FIEMAP, &map) < 0)
+        return false;
+    *stretch = (struct stretch){.n = (uint64_t)n, .is_hole = true};
+    if (map.head.fm_mapped_extents == 0)
+        return true;
+    if (found->fe_logical > from) {
+        stretch->n = found->fe_logical - from;
+        return true;
+    }
+    uint64_t before = from - found->fe_logical;
+    *stretch = (struct stretch){.n = found->fe_length - before, .place = found->fe_physical + before};
+    return before < found->fe_length && !(found->fe_flags & ~known);
+}
+
+bool sharing_all(int a, off_t from, int b, off_t to, off_t n)
+{
+    for (off_t done = 0; done < n;) {
+        struct stretch one, other;
+        if (!stretch_at(a, from + done, n - done, &one) || !stretch_at(b, to + done, n - done, &other) ||
+            one.is_hole != other.is_hole || one.place != other.place)
+            return false;
+        done += (off_t)(one.n < other.n ? one.n : other.n);
+    }
+    return true;
+}
