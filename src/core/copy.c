@@ -416,6 +416,8 @@ static size_t copy_by_itself(struct candidate *c)
     struct session *s = exact_record(c, &why);
     if (s) {
         copied = exact_copy(s, c, &why);
+        if (copied && !s->engine->remote)
+            guard_access(c->source);
         leave_record(s, c, why);
     }
     underway_end(counted);
@@ -486,11 +488,8 @@ static bool write_candidate(struct candidate *c)
 
 static struct candidate candidate_of(int fd, const struct program_write *w)
 {
-    return (struct candidate){.destination = fd,
-                              .write = w,
-                              .n = w->n,
-                              .to = w->at,
-                              .exact = w->at >= 0 ? REASON_PLACED : REASON_NONE};
+    return (struct candidate){
+        .destination = fd, .write = w, .n = w->n, .to = w->at, .exact = w->at >= 0 ? REASON_PLACED : REASON_NONE};
 }
 
 /* The bytes are those of the source that `note` tells of, or (NULL) those that stand at c->from. */
@@ -651,6 +650,8 @@ static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_
     n = session_copy(s, at, n);
     if (n)
         goes_on_at(in, from, at + (off_t)n);
+    if (n && !s->engine->remote)
+        guard_access(in);
     return n;
 }
 

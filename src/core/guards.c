@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <linux/version.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -102,6 +103,14 @@ void guard_touch(int fd, off_t size)
     if (KERNEL(SYS_utimensat, fd, NULL, times, 0) < 0)
         /* Not the owner. ftruncate(2) to the present size sets the times too, with the descriptor's right alone. */
         KERNEL(SYS_ftruncate, fd, size);
+}
+
+/* To map a file is an access (file_accessed() in each file system's mmap); what is mapped is not looked at. */
+void guard_access(int fd)
+{
+    long at = KERNEL(SYS_mmap, NULL, 1, PROT_NONE, MAP_PRIVATE, fd, 0);
+    if (at >= 0 || at <= -4096)
+        KERNEL(SYS_munmap, at, 1);
 }
 
 bool guard_fine_stamps(unsigned kernel, uint64_t fs_type)

@@ -65,6 +65,12 @@ bool guard_stamp(int fd, bool fine_stamps);
  */
 void guard_touch(int fd, off_t size);
 
+/*
+ * Gives a file that is open for reading the time of access of this moment, as read(2) does where its mount keeps such
+ * times. Reads nothing.
+ */
+void guard_access(int fd);
+
 /* Whether this kernel (LINUX_VERSION_CODE form) stamps files of this type (statfs(2) f_type) finely. */
 bool guard_fine_stamps(unsigned kernel, uint64_t fs_type);
 

@@ -34,7 +34,6 @@ not_yet() { # CORNER
     limited_in_mid_copy) echo "# TODO a limit that another process sets is met one step late" ;;
     promised_space) echo "# TODO the blocks of a preallocation are given up to the clone" ;;
     watched_at_each_write) echo "# TODO a write that is left out is no event of modification" ;;
-    source_is_sent) echo "# TODO a clone in the place of sendfile does not move the source's time of access" ;;
     esac
 }
 
