@@ -8,10 +8,6 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
-
 bool exact_renew(struct session *s, const struct candidate *c)
 {
     if (!s->exact || s->pair.compares != (c->write != NULL) || !guard_same_file(&s->source, &c->source_state) ||
@@ -27,18 +23,6 @@ bool exact_renew(struct session *s, const struct candidate *c)
 /* ---- the place ---- */
 
 /*
- * XFS allocates beyond the end of a growing file by itself, and takes it back. What the program has asked for stays,
- * and marks the file (xfs_alloc_file_space() in fs/xfs/xfs_bmap_util.c).
- */
-static bool may_have_promised(const struct session *s)
-{
-    struct fsxattr attributes;
-    return s->pair.destination_fs != XFS_SUPER_MAGIC ||
-           KERNEL(SYS_ioctl, s->pair.destination, FS_IOC_FSGETXATTR, &attributes) < 0 ||
-           attributes.fsx_xflags & FS_XFLAG_PREALLOC;
-}
-
-/*
  * A clone puts the source's blocks in the place of those that are there. Space that was promised (posix_fallocate(3))
  * would be gone, and a later write could meet a full disk.
  */
@@ -49,8 +33,7 @@ static enum reason is_vacant(const struct session *s, off_t at, off_t end)
         return REASON_NONE;
     if (holes_has_blocks(s->pair.destination, at, end < size ? end : size))
         return REASON_OVERWRITES;
-    bool beyond =
-        end > size && may_have_promised(s) && holes_has_blocks(s->pair.destination, at > size ? at : size, end);
+    bool beyond = holes_are_promised(s->pair.destination, s->pair.destination_fs, at > size ? at : size, end);
     return beyond ? REASON_OVERWRITES : REASON_NONE;
 }
 

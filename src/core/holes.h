@@ -13,6 +13,12 @@
 bool holes_has_blocks(int fd, off_t from, off_t end);
 
 /*
+ * Whether the program has been promised space in that range, which lies beyond the file's end: blocks that it has
+ * allocated itself (fallocate(2), FALLOC_FL_KEEP_SIZE). fs_type: statfs(2) f_type.
+ */
+bool holes_are_promised(int fd, uint64_t fs_type, off_t from, off_t end);
+
+/*
  * Makes that range of the file a hole, as if it had never been written to: whole blocks are given back, the rest of it
  * reads as zeros. False if the file system cannot. The file's size stays, its times are this moment's.
  */

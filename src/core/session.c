@@ -169,6 +169,13 @@ static enum reason server_shows(struct session *s, const struct candidate *c)
     return guard_would_show_at(&s->source, false, s->left.changed) ? REASON_NONE : REASON_NEWER;
 }
 
+/* A clone puts the source's blocks in the place of those that the program has allocated, and may need later. */
+static bool takes_promised_space(const struct session *s)
+{
+    return !s->engine->remote && !s->engine->in_place &&
+           holes_are_promised(s->pair.destination, s->pair.destination_fs, s->left.size, source_end(s));
+}
+
 enum reason session_fits(struct session *s, const struct candidate *c)
 {
     session_identify(s, c);
@@ -179,6 +186,8 @@ enum reason session_fits(struct session *s, const struct candidate *c)
         why = session_choose(s, c);
     if (why == REASON_NONE)
         why = alignment_fits(c, s);
+    if (why == REASON_NONE && c->exact == REASON_NONE && takes_promised_space(s))
+        why = REASON_OVERWRITES;
     if (why != REASON_NONE)
         return why;
     s->fine_stamps = guard_fine_stamps(s->pair.kernel, s->pair.source_fs) &&

@@ -32,7 +32,6 @@ as_plain() { # CORNER
 not_yet() { # CORNER
     case $1 in
     limited_in_mid_copy) echo "# TODO a limit that another process sets is met one step late" ;;
-    promised_space) echo "# TODO the blocks of a preallocation are given up to the clone" ;;
     watched_at_each_write) echo "# TODO a write that is left out is no event of modification" ;;
     esac
 }
