@@ -81,9 +81,9 @@ sets() { # NAME VALUE ARGUMENT...
 }
 
 # One line for the command and all its descendants, and then it runs.
+# shellcheck disable=SC2016
 lazy_buffers() {
     says 0 'not available in this version; buffers are compared' --buffers=lazy sh -c 'true; "$0" true; exit 0' true
-    # shellcheck disable=SC2016
     says 7 'not available in this version' --buffers lazy sh -c '[ "$OFFLOAD_BUFFERS" = compare ] && exit 7'
 }
 

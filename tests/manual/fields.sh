@@ -7,7 +7,7 @@ need python3
 
 # The names at the head of each paragraph of a section's lists; "a, b" are two.
 listed() { # PAGE SECTION
-    section "${formatters[0]}" "$1" "$2" | sed -nE 's/^     ([a-z_]+(, [a-z_]+)*)( .*)?$/\1/p' | sed 's/, /\n/g' | sort -u
+    section "${formatters[0]}" "$1" "$2" | sed -nE 's/^     ([a-z_]+(, [a-z_]+)*)(  .*)?$/\1/p' | sed 's/, /\n/g' | sort -u
 }
 
 # All keys of the objects that a Python expression picks from `document`.
