@@ -102,7 +102,23 @@ def against_plain(section, row, way, rows=None):
     return spread([tell(*pair) for pair in pairs]) if pairs else None
 
 
+def in_plot(section, row, way):
+    """Times of very different calls are drawn in percent, or only the longest could be seen."""
+    figure = against_plain(section, row, way)
+    plain = median_of(section, row, PLAIN)
+    if figure and plain and section.shown == "more" and in_percent(section):
+        return tuple(100 * value / plain for value in figure)
+    return figure
+
+
+def in_percent(section):
+    return section.shown == "percent" or (section.shown == "more" and section.unit == "s")
+
+
 def is_noise(section, figure):
+    """What is counted has no noise."""
+    if section.unit in ("instructions", "calls"):
+        return False
     nothing = {"times": 1, "percent": 0, "more": 0}.get(section.shown)
     return nothing is not None and figure[1] <= nothing <= figure[2]
 
@@ -120,8 +136,8 @@ def number(value):
 
 def amount(value, unit):
     if unit == "s":
-        for scale, name in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-            if abs(value) >= scale or name == "µs":
+        for scale, name in ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
+            if abs(value) >= scale or name == "ns":
                 return f"{number(value / scale)} {name}"
     if unit == "instructions":
         return f"{value:.0f}"
@@ -235,7 +251,7 @@ def dots(section, name):
     for w, way in enumerate(ways):
         lines = []
         for r, row in enumerate(rows):
-            figure = against_plain(section, row, way)
+            figure = in_plot(section, row, way)
             if figure and all(math.isfinite(x) for x in figure):
                 shift = (w - (len(ways) - 1) / 2) * 0.6 / max(len(ways), 1)
                 lines.append(f"{figure[0]:.9g} {len(rows) - r - shift:.3f} {figure[1]:.9g} {figure[2]:.9g}")
@@ -245,21 +261,22 @@ def dots(section, name):
                          f" title {quoted(way)}")
     marks = ", ".join(f"{quoted(row)} {len(rows) - r}" for r, row in enumerate(rows))
     nothing = 1 if section.shown == "times" else 0
-    wide = [f[0] for row in rows for way in ways if (f := against_plain(section, row, way)) and f[0] > 0]
+    wide = [f[0] for row in rows for way in ways if (f := in_plot(section, row, way)) and f[0] > 0]
     log = section.shown in ("times", "alone") and wide and max(wide) / min(wide) > 3
     settings = [
         heading(section),
-        f"set xlabel {quoted(LABELS[section.shown].format(section.unit))} offset 0,0.4",
+        f"set xlabel {quoted(LABELS['percent' if in_percent(section) else section.shown].format(section.unit))} offset 0,0.4",
         f"set yrange [0.3:{len(rows) + 0.7}]",
         f"set ytics ({marks})",
         "set logscale x" if log else "unset logscale x",
-        "set xrange [*:*]",
+        # What is far off must not press the rest together.
+        "set xrange [-100<*:*<200]" if in_percent(section) else "set xrange [*:*]",
     ]
     if section.shown != "alone":
         settings += [f"set arrow 1 from {nothing}, graph 0 to {nothing}, graph 1 nohead lw 1 dt 2 lc rgb '#888888' front"]
     else:
         settings += ["unset arrow"]
-    return blocks, settings, plots, 100 + 22 * len(rows)
+    return blocks, settings, plots, 100 + 22 * max(len(rows), len(ways))
 
 
 def curves(section, name):
