@@ -159,7 +159,7 @@ static int64_t copy(struct file_pair *pair, off_t from, off_t to, size_t n)
     if (pair->array_failed)
         return -EIO;
     long at = KERNEL(SYS_mmap, NULL, sizeof(struct step), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at >= 0 || at <= -4096) {
+    if (at > 0 || at <= -4096) {
         struct step *step = (struct step *)at;
         step->pair = pair;
         copied = copy_by(step, from, to, n, &why);
