@@ -72,10 +72,9 @@ static void print_leases(void)
     if (fd < 0)
         lines_say("leases", "not known: no file can be made for temporary files (%s).", strerror(errno));
     else if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
-        lines_say("leases", "cannot be taken on temporary files (%s). This version does not use them.",
-                  strerror(errno));
+        lines_say("leases", "cannot be taken on temporary files (%s). The engine array needs them.", strerror(errno));
     else
-        lines_say("leases", "can be taken on temporary files. This version does not use them.");
+        lines_say("leases", "can be taken on temporary files. The engine array needs them.");
     if (fd >= 0)
         close(fd);
 }
