@@ -153,14 +153,14 @@ static void print_chosen(const char *name, const struct probe *probe, enum way w
         print_judged(name, probe, whom);
 }
 
-/* Why the engine at that place is refused; *before: why the one was that was printed before it. */
-static void print_engine(const struct probe *probe, unsigned place, enum reason *before)
+/* Why the engine at that place is refused; *apart: the first for which the files are on different file systems. */
+static void print_engine(const struct probe *probe, unsigned place, const char **apart)
 {
     const struct engine *engine = engine_list()[place];
     const struct trial *reads = &probe->trials[READS_AND_WRITES], *kernel = &probe->trials[BY_KERNEL];
     enum reason why = engine_refusal(place, &kernel->pair, settings.engines);
-    if (why == REASON_OTHER_FS && why == *before)
-        lines_say(engine->name, "no, for the same reason.");
+    if (why == REASON_OTHER_FS && *apart)
+        lines_say(engine->name, "no, for the same reason as %s.", *apart);
     else if (why != REASON_NONE)
         reason_print(engine->name, why, 0, engine->name, &probe->places, &kernel->pair);
     else if (engine == reads->engine)
@@ -169,16 +169,17 @@ static void print_engine(const struct probe *probe, unsigned place, enum reason 
         print_chosen(engine->name, probe, BY_KERNEL);
     else
         lines_say(engine->name, "not asked: %s comes first.", kernel->engine ? kernel->engine->name : "another");
-    *before = why;
+    if (why == REASON_OTHER_FS && !*apart)
+        *apart = engine->name;
 }
 
 /* Those for local files have nothing to say of a server, and the other way round. */
 static void print_engines(const struct probe *probe)
 {
-    enum reason before = REASON_NONE;
+    const char *apart = NULL;
     for (unsigned i = 0; engine_list()[i]; i++)
         if (engine_list()[i]->remote == probe->remote)
-            print_engine(probe, i, &before);
+            print_engine(probe, i, &apart);
 }
 
 /* ---- what stands against any engine ---- */

@@ -476,7 +476,7 @@ other_file_system() {
     local first=$PWD
     mount_tmpfs 64M
     judges no "$first/source" "$mount/copy" "different file systems (xfs, tmpfs)" "Put the destination" \
-        "kernel no, for the same reason"
+        "kernel no, for the same reason as clone."
     cp source "$mount/source"
     touch -d '1 hour ago' "$mount/source"
     judges no "$mount/source" back "different file systems (tmpfs, xfs)"

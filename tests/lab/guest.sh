@@ -335,6 +335,7 @@ os.fsync(target)' "$1" "$2"
 need_nvme() {
     modprobe nvme
     wait_for nvme_namespace 1 >/dev/null
+    # shellcheck disable=SC2034 # for the test
     nvme_disk=$(nvme_namespace 1)
 }
 
@@ -405,6 +406,7 @@ show_lun() { # NUMBER
     mkdir -p "$portal/lun/lun_$1"
     ln -s "$(lun_folder "$1")" "$portal/lun/lun_$1/port"
     wait_for scsi_disk_named "$1"
+    # shellcheck disable=SC2034 # for the test
     scsi_disks[$1]=/dev/$(scsi_node "$1" block)
     scsi_generic[$1]=/dev/$(scsi_node "$1" scsi_generic)
     wait_for sg_turs "${scsi_generic[$1]}" >/dev/null

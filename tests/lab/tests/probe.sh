@@ -134,7 +134,7 @@ local_files() {
     asked 1 $place/source "$mount/across"
     says "server no: source and destination are on different file systems (ext4, nfs4)"
     asked 1 "$mount/source" /root/across
-    says "clone no: source and destination are on different file systems (nfs4, ext4)" "kernel no, for the same reason"
+    says "clone no: source and destination are on different file systems (nfs4, ext4)" "kernel no, for the same reason as clone."
 }
 
 by_settings() {
