@@ -5,6 +5,8 @@ test_limit=3600
 . "$(dirname "$0")/../fixture.sh"
 need_root
 PATH=/usr/bin:/bin:/usr/sbin:/sbin
+# A make of our own, not a part of the one that may be running us.
+unset MAKEFLAGS MAKELEVEL MFLAGS
 export HOME=$scratch/home
 
 # As `both`, but both run under one path, for what writes its path into what it makes. COMMANDS: for bash.

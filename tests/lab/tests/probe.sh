@@ -181,7 +181,7 @@ gone() {
     start_server nfs
     [ $status = 125 ] || fail "it ended with $status: $(cat "$scratch/said" "$scratch/complained")"
     grep -q "did not answer within 10 seconds; " "$scratch/complained" || fail "$(cat "$scratch/complained")"
-    grep -q "NVMe controllers" "$scratch/doctor" || fail "doctor did not come to its end"
+    grep -q "NVMe namespaces" "$scratch/doctor" || fail "doctor did not come to its end"
 }
 
 passes_cache() {
