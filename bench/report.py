@@ -184,7 +184,7 @@ def table(section):
     for way in ways:
         head += [way] if medians and section.shown == "times" else []
         head += [HEADS[section.shown].format(way)]
-    if section.processor:
+    if section.processor and medians:
         head += [f"{OURS}, processor time: {HEADS[section.shown].format('').strip(': ')}"]
     lines = []
     for row, values in section.rows.items():
@@ -197,7 +197,7 @@ def table(section):
             if medians and section.shown == "times":
                 cells.append(amount(statistics.median(there), section.unit) if there else "")
             cells.append(figure_words(section, against_plain(section, row, way)) if there else "")
-        if section.processor:
+        if section.processor and medians:
             cells.append(figure_words(section, against_plain(section, row, OURS, section.processor)))
         lines.append(cells)
     for row, why in section.skipped.items():

@@ -37,7 +37,7 @@ static double now(void)
 static void make_fragments(const char *name, long extents, long mib)
 {
     off_t size = (off_t)mib << 20, stride = size / extents / BLOCK * BLOCK;
-    off_t bytes = extents == 1 ? stride : stride / 2 / BLOCK * BLOCK;
+    off_t bytes = stride / 2 / BLOCK * BLOCK;
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     char block[BLOCK];
 
