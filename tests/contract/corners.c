@@ -274,8 +274,8 @@ static void puts_on_standard_output(void)
     copy = 1;
     copy_blocks(HALF);
     fputs("a marker", stdout);
-    dup2(kept, 3);
-    raw(SYS_exit_group, 0, 0, 0, 0);
+    close(kept);
+    _exit(0);
 }
 
 static void perror_on_standard_error(void)
