@@ -31,9 +31,9 @@ skip_all() {
 if [ -z "${OFFLOAD_TEST_INSIDE-}" ]; then
     export OFFLOAD_TEST_INSIDE=yes
     if [ "$(id -u)" -eq 0 ] && unshare --mount true 2>/dev/null; then
-        exec timeout --foreground -k 10 "${test_limit:-600}" unshare --mount --propagation private bash "$0" "$@"
+        exec timeout --foreground -k 10 "${test_limit:-1800}" unshare --mount --propagation private bash "$0" "$@"
     fi
-    exec timeout --foreground -k 10 "${test_limit:-600}" bash "$0" "$@"
+    exec timeout --foreground -k 10 "${test_limit:-1800}" bash "$0" "$@"
 fi
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/offload-$test_name.XXXXXX")
