@@ -9,8 +9,8 @@ program=$build/tests/tools/calls
 # is a file, once each; and, where they have changed the bytes in place, some fifteen calls for each of the few
 # comparisons.
 calls_more_through_pipe=2
-calls_more_vectors=2
-calls_more_in_place=120
+calls_more_vectors=4
+calls_more_in_place=400
 
 after_start() {
     sed -n '/the-calls-begin-here/,$p' "$trace" | sed -E 's/^[0-9]+ +//; s/0x[0-9a-f]+/ADDRESS/g; s/pipe:\[[0-9]+\]/PIPE/g'

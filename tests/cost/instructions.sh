@@ -15,7 +15,7 @@ ceilings=$source_tree/tests/cost/instructions.ceiling
 bound=60 # of a hooked call
 # A program that changes bytes in place makes the calls of a copy: each write is looked up among the reads, and
 # now and then compared, ever more seldom.
-bound_in_place=80
+bound_in_place=85
 # A read and a write of a copy of 4 KiB: left out, which takes comparing and asking the kernel how both files are; or,
 # where nothing can be shared, looked up and made.
 bound_left_out=2500
