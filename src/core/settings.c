@@ -2,9 +2,11 @@
 
 #include "../engines/engine.h"
 #include "syscalls.h"
+#include "touched.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -21,7 +23,7 @@
 struct settings settings = {.engines = ~0U, .min_size = DEFAULT_MIN_SIZE};
 
 bool settings_complain = true;
-static const char *read_from; /* the file that is being read, or NULL: the environment */
+TOUCHED_AT_START static const char *read_from; /* the file that is being read, or NULL: the environment */
 
 /* "liboffload: PIECES". One write(2), so that lines of several processes do not mix. */
 static void complain_of(const char *const *pieces)
@@ -138,7 +140,7 @@ static const char *text(const char *value)
     return *value ? value : NULL;
 }
 
-static bool no_memory;
+TOUCHED_AT_START static bool no_memory;
 
 /* As text(), for what is looked at later: programs write their title over their environment (setproctitle(3)). */
 static const char *lasting_text(const char *value)
@@ -200,7 +202,7 @@ const char *settings_name(size_t place)
 }
 
 /* By the place of the reader: what was read last, and in which file. */
-static struct {
+TOUCHED_AT_START static struct {
     const char *value, *file;
 } given[sizeof readers / sizeof *readers];
 
@@ -284,16 +286,15 @@ static char *bytes_of(int fd, const struct stat *st, const char **problem)
     return got > 0 && !*problem ? (char *)at : NULL;
 }
 
-/* `asked`: the user named this file, so that one which is not there is told. */
-static void read_file(const char *path, bool asked)
+static long open_file(const char *path)
+{
+    return KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
+/* `asked`: the user named this file. Closes it. */
+static void read_opened(long fd, const char *path, bool asked)
 {
     struct stat st;
-    long fd = KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0) {
-        if (asked)
-            complain("OFFLOAD_CONFIG", path, "the file cannot be opened for reading; no file is read");
-        return;
-    }
     KERNEL(SYS_fstat, fd, &st);
     const char *problem = distrust(&st);
     /* Another's home (su, sudo), or the host's root as a container shows him: nothing that the user has to mend. */
@@ -317,10 +318,11 @@ static const char *variable(char *const *environment, const char *name)
     return NULL;
 }
 
-/* The user's file, by the XDG Base Directory Specification. */
+/* The user's file, by the XDG Base Directory Specification. Its name is kept for the messages only if there is one. */
 static void read_users_file(char *const *environment)
 {
-    static char path[4096];
+    static char kept[PATH_MAX];
+    char path[PATH_MAX];
     const char *folder = variable(environment, "XDG_CONFIG_HOME");
     const char *below = folder ? "/offload.conf" : "/.config/offload.conf";
     if (!folder)
@@ -329,16 +331,29 @@ static void read_users_file(char *const *environment)
         return;
     strcpy(path, folder);
     strcat(path, below);
-    read_file(path, false);
+    long fd = open_file(path);
+    if (fd >= 0)
+        read_opened(fd, strcpy(kept, path), false);
+}
+
+static void read_named_file(const char *path)
+{
+    long fd = open_file(path);
+    if (fd >= 0)
+        read_opened(fd, path, true);
+    else
+        complain("OFFLOAD_CONFIG", path, "the file cannot be opened for reading; no file is read");
 }
 
 static void read_files(char *const *environment)
 {
     const char *named = variable(environment, "OFFLOAD_CONFIG");
     if (named && strcmp(named, "none") != 0) {
-        read_file(named, true);
+        read_named_file(named);
     } else if (!named) {
-        read_file(SYSCONFDIR "/offload.conf", false);
+        long fd = open_file(SYSCONFDIR "/offload.conf");
+        if (fd >= 0)
+            read_opened(fd, SYSCONFDIR "/offload.conf", false);
         read_users_file(environment);
     }
 }

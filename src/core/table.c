@@ -3,6 +3,7 @@
 #include "lock.h"
 #include "signals.h"
 #include "syscalls.h"
+#include "touched.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -20,7 +21,7 @@ struct table {
 };
 
 static struct table *table;
-unsigned table_taken;
+TOUCHED_AT_START unsigned table_taken;
 
 #define LOAD(from) __atomic_load_n(&(from), __ATOMIC_SEQ_CST)
 #define STORE(to, value) __atomic_store_n(&(to), (value), __ATOMIC_SEQ_CST)
