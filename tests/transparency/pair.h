@@ -31,6 +31,7 @@ struct side {
 
 struct pair {
     const struct settings *settings;
+    int null; /* /dev/null, what every actor has for its standard streams */
     struct program program;
     struct side plain, preloaded;
     char signature[SIGNATURE_ROOM]; /* what kind of difference, empty when there is none */
