@@ -210,6 +210,9 @@ static void handle_small(int signal)
 static void raise_with(void (*handler)(int), int flags)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
+    /* A stack that is just enough for one handler is not for the timer's on top of it. */
+    if (flags & SA_ONSTACK)
+        sigaddset(&action.sa_mask, SIGALRM);
     sigaction(SIGUSR1, &action, &before);
     raise(SIGUSR1);
     sigaction(SIGUSR1, &before, NULL);
