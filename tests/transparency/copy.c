@@ -263,6 +263,12 @@ static void protect_around(struct loop *loop, int rights)
         mprotect(loop->buffer->map, loop->buffer->map_size, rights);
 }
 
+/* After one of the two offsets has moved, the copy goes on from another place of the source. */
+static void remember_move(const struct loop *loop, size_t got)
+{
+    remember_shift(loop->op->a[0], loop->src.at, loop->dst.at + (off_t)got);
+}
+
 /* What happens in one round between its read and its write. */
 static void between(struct loop *loop, unsigned char *bytes, size_t got)
 {
@@ -280,10 +286,12 @@ static void between(struct loop *loop, unsigned char *bytes, size_t got)
     case D_GAP:
         note(N_OFFSET, lseek(loop->dst.fd, loop->op->a[9], SEEK_CUR));
         loop->dst.at += loop->op->a[9];
+        remember_move(loop, got);
         break;
     case D_SKIP:
         note(N_OFFSET, lseek(loop->src.fd, loop->op->a[9], SEEK_CUR));
         loop->src.at += loop->op->a[9];
+        remember_move(loop, got);
         break;
     case D_PWRITE:
         write_elsewhere(loop);
