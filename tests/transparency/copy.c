@@ -162,7 +162,7 @@ static ssize_t take(struct loop *loop, unsigned char *bytes, size_t count)
 
 static void report_progress(const struct loop *loop)
 {
-    if (!world.foreign && world.slot_files[loop->op->a[1]] == F_DST)
+    if (!world.foreign && !world.parallel && world.slot_files[loop->op->a[1]] == F_DST)
         shared->progress = loop->dst.at;
 }
 

@@ -338,12 +338,14 @@ void perform_parallel(const struct op *op, unsigned index)
     pthread_t threads[2];
     if (!independent(op->a[0]))
         return;
+    world.parallel = true;
     for (int i = 0; i < 2; i++) {
         rooms[i][0].unused = 0;
         pthread_create(&threads[i], NULL, thread_main, &parts[i]);
     }
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
+    world.parallel = false;
     for (int i = 0; i < 2; i++)
         trace_rejoin(rooms[i]);
 }

@@ -32,7 +32,8 @@ struct world {
     struct buffer buffers[BUFFERS];
     struct mapping maps[MAPS];
     unsigned char *stack;
-    bool foreign; /* this is the helper: another process, while the copy runs */
+    bool foreign;  /* this is the helper: another process, while the copy runs */
+    bool parallel; /* two threads are copying, maybe to one file: neither knows how far it is written */
     bool timer;
     bool direct; /* there is O_DIRECT in the program */
     int exit_status;
