@@ -20,13 +20,18 @@ extern ssize_t __read_chk(int fd, void *bytes, size_t count, size_t room);
 enum { MOST_ROUNDS = 700, PAGE = 4096 };
 
 /* Which source bytes a destination may show ahead of the program is for the driver to check. */
-void remember_shift(int src_slot, off_t from, off_t to)
+void remember_place(int file, off_t shift)
 {
     uint32_t at = __atomic_fetch_add(&shared->delta_count, 1, __ATOMIC_RELAXED);
     if (at >= DELTAS)
         return;
-    shared->deltas[at].shift = from - to;
-    shared->deltas[at].source = world.slot_files[src_slot];
+    shared->deltas[at].shift = shift;
+    shared->deltas[at].source = file;
+}
+
+void remember_shift(int src_slot, off_t from, off_t to)
+{
+    remember_place(world.slot_files[src_slot], from - to);
 }
 
 struct end {

@@ -18,6 +18,7 @@ struct generator {
     bool helper;
     bool finish; /* another process has changed the destination: now copy to the end and stop */
     bool timed;
+    bool limited; /* writes may fail, and the first that does may end the process */
     int where;
     int depth;
 };
@@ -391,6 +392,7 @@ static void do_lease(struct generator *g)
 static void do_limit(struct generator *g)
 {
     bool numbers = chance(g, 30);
+    g->limited = true;
     EMIT(g, K_LIMIT, numbers, numbers ? PICK(g, 5, 12, 64) : PICK(g, some_offset(g), some_offset(g), -1), below(g, 3),
          way(g, 2));
 }
@@ -511,8 +513,19 @@ static void do_parts(struct generator *g)
     g->holes = true;
 }
 
+/* A few copies or dozens. At a limit one thread may end the process, and where the others are then is not the same from
+ * run to run. */
+static void many_copies(struct generator *g)
+{
+    int32_t few = 2 + way(g, 7), chunk = way(g, 3) ? g->chunk : 65536;
+    EMIT(g, K_MANY, way(g, 3) ? few : few * 11, chunk < 16384 ? 16384 : chunk, 1 + way(g, 4), !g->limited && way(g, 2),
+         way(g, 5) != 0);
+}
+
 static void do_two_way(struct generator *g)
 {
+    if (g->where == IN_MAIN && way(g, 2))
+        many_copies(g);
     if (chance(g, 50)) {
         open_destination(g, S_DST2, F_DST2);
         EMIT(g, K_COPY, S_SRC, S_DST2, 0, g->chunk, g->chunk * 4, R_READ, W_WRITE, D_NONE);

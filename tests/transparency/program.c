@@ -78,6 +78,7 @@ static const struct {
     [K_SEEK] = {"lseek", "slot:s offset whence:W via:L inexact"},
     [K_COPY] = {"copy", "src:s dst:s buf chunk bytes read:r write:w deviation:d round at other-buf second:s"},
     [K_KCOPY] = {"kernel-copy", "src:s dst:s how:k chunk bytes"},
+    [K_MANY] = {"many-copies", "count chunk rounds threads close"},
     [K_WRITE] = {"write", "slot:s offset count byte via:I way"},
     [K_READ] = {"read-back", "slot:s file:f how offset count"},
     [K_STAT] = {"stat", "slot:s file:f how:S"},

@@ -78,8 +78,10 @@ void perform_lease(const struct op *op);
 void perform_limit(const struct op *op);
 void perform_numbers(const struct op *op);
 
-/* copy.c, kcopy.c, stream.c */
+/* copy.c, many.c, kcopy.c, stream.c */
 void perform_copy(const struct op *op);
+void perform_many(const struct op *op);
+void remember_place(int file, off_t shift);
 void remember_shift(int src_slot, off_t from, off_t to);
 void perform_kcopy(const struct op *op);
 void perform_stream(const struct op *op);
