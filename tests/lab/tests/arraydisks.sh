@@ -126,18 +126,20 @@ dirty() {
 # That a disk may not be written to is this machine's rule, which the disk does not know.
 read_only() {
     local way
-    for way in plain preloaded; do
+    for way in plain reported; do
         run_$way python3 -c '
 import os, subprocess, sys
 source, copy = os.open(sys.argv[1], os.O_RDONLY), os.open(sys.argv[2], os.O_WRONLY)
+print(os.pwrite(copy, os.pread(source, 1 << 20, 0), 0))
 subprocess.run(["blockdev", "--setro", sys.argv[2]])
 try:
-    print(os.pwrite(copy, os.pread(source, 1 << 20, 0), 0))
+    print(os.pwrite(copy, os.pread(source, 1 << 20, 1 << 20), 1 << 20))
 except OSError as error:
     print(error)' "${scsi_disks[0]}" "${scsi_disks[1]}" >"$scratch/$way.said"
         blockdev --setrw "${scsi_disks[1]}"
     done
-    cmp "$scratch/plain.said" "$scratch/preloaded.said"
+    cmp "$scratch/plain.said" "$scratch/reported.said"
+    assert_reported offloaded $((1 << 20))
     grep -q 'not permitted' "$scratch/plain.said" || fail "$(cat "$scratch/plain.said")"
 }
 
