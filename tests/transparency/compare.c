@@ -294,6 +294,16 @@ static bool times_differ(const struct timespec *plain, const struct timespec *ot
     return set != (other->tv_sec < LONG_AGO) || (set && plain->tv_sec != other->tv_sec);
 }
 
+static bool before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+static bool changed_in_run(const struct side *side, const struct timespec *time)
+{
+    return !before(time, &side->began) && !before(&side->ended, time);
+}
+
 static void compare_file(struct pair *pair, FILE *out, const char *name)
 {
     struct stat plain, other;
@@ -311,6 +321,11 @@ static void compare_file(struct pair *pair, FILE *out, const char *name)
         differ(pair, out, "file %s links", name);
     if (!may_be_longer(pair) && times_differ(&plain.st_mtim, &other.st_mtim))
         differ(pair, out, "file %s mtime that was set", name);
+    if (!may_be_longer(pair) &&
+        changed_in_run(&pair->plain, &plain.st_mtim) != changed_in_run(&pair->preloaded, &other.st_mtim))
+        differ(pair, out, "file %s mtime not of the run", name);
+    if (changed_in_run(&pair->plain, &plain.st_ctim) && !changed_in_run(&pair->preloaded, &other.st_ctim))
+        differ(pair, out, "file %s ctime not of the run", name);
     /* A source is read, and whether that moves its time is not the same from run to run. */
     if (strcmp(name, "dst") == 0 && plain.st_atim.tv_sec < LONG_AGO && plain.st_atim.tv_sec != other.st_atim.tv_sec)
         differ(pair, out, "file %s atime that was set", name);

@@ -192,6 +192,7 @@ static void run_side(const struct pair *pair, struct side *side, const char *lib
         memcpy(side->trace->skip, skip, OPERATIONS);
     for (unsigned i = 0; pair->settings->seen && i < pair->program.count; i++)
         side->trace->skip[i] |= is_inline(&pair->program.ops[i]);
+    clock_gettime(CLOCK_REALTIME_COARSE, &side->began);
     pid_t child = start_actor(pair, side, library);
     bool ended = ended_in_time(child, pair->settings->timeout);
     if (!ended)
@@ -201,6 +202,7 @@ static void run_side(const struct pair *pair, struct side *side, const char *lib
     /* Whatever the program left behind must not touch the next one's files. */
     while (waitpid(-1, NULL, 0) > 0) {
     }
+    clock_gettime(CLOCK_REALTIME, &side->ended);
     if (!ended)
         side->status = TIMED_OUT;
 }

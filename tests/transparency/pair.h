@@ -24,6 +24,7 @@ struct side {
     struct shared *trace;
     char trace_path[512];
     int status; /* of waitpid, or TIMED_OUT */
+    struct timespec began, ended;
     struct stat sources[SOURCES];
     struct timespec made[SOURCES];
     bool have[SOURCES];
