@@ -17,15 +17,16 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -331,6 +332,30 @@ Test(arraydevices, disks_that_cannot_copy_are_not_claimed)
     cr_expect_eq(engine_array.refuses(&pair), REASON_NONE);
     cr_expect(was_opened(watcher), "this would have been seen");
     close(watcher);
+}
+
+/* In a /proc of somebody's own making, the descriptors' numbers lead to other devices. */
+static void link_number(int fd, const char *target)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    cr_assert_eq(symlink(target, path), 0);
+}
+
+Test(arraydevices, what_is_claimed_is_the_device_itself)
+{
+    struct file_pair pair = pair_of();
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+        cr_skip_test("no mounts of its own");
+    cr_assert_eq(system("mkdir -p /proc/self/fd /proc/sys/fs && echo 45 >/proc/sys/fs/lease-break-time"), 0);
+    link_number(source.fd, source.node);
+    link_number(destination.fd, destination.node);
+    cr_expect_eq(engine_array.refuses(&pair), REASON_NONE);
+    cr_assert_eq(system("rm /proc/self/fd/*"), 0);
+    link_number(source.fd, destination.node);
+    link_number(destination.fd, source.node);
+    cr_expect_eq(engine_array.refuses(&pair), REASON_CLAIMED);
 }
 
 /* ---- what the kernel does of its own ---- */
