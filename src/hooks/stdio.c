@@ -45,7 +45,11 @@ EXPORT FILE *fopen(const char *path, const char *mode)
 EXPORT FILE *fdopen(int fd, const char *mode)
 {
     copy_look(fd);
-    return stream_opened(original_fdopen(fd, mode));
+    FILE *stream = original_fdopen(fd, mode);
+    /* Whose the descriptor is has not changed. */
+    if (stream)
+        unseen_add(&streamed, fd);
+    return stream;
 }
 
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
