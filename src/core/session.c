@@ -243,6 +243,7 @@ void session_start(struct session *s, const struct candidate *c)
     s->mark = s->frontier = c->to;
     s->window = s->engine->first_step;
     s->untouched = true;
+    s->stream = c->write && c->write->stream;
     s->tally.engine = s->engine->name;
     PROBE_RECOGNISE(c->source, c->destination);
     session_run(s);
@@ -315,6 +316,15 @@ static void take_back(const struct session *s)
         KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
 }
 
+/*
+ * Whether the file can be cut back although the stream has written to it unseen (cut_behind_unseen_write()): that takes
+ * a file system that tells the blocks of both files for certain.
+ */
+static bool may_be_proven(const struct session *s, off_t reached)
+{
+    return sharing_all(s->pair.source, s->frontier - s->shift, s->pair.destination, s->frontier, reached - s->frontier);
+}
+
 /* The engine says that the destination now holds the source up to `reached`; `ahead` of the program, perhaps. */
 static enum reason accept_step(struct session *s, off_t reached, bool ahead)
 {
@@ -327,6 +337,8 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
         return s->engine->failure;
     if (session_writes_with(s, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
         return s->engine->failure;
+    if (s->stream && !may_be_proven(s, reached))
+        return REASON_STREAMED;
     PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
     return REASON_NONE;

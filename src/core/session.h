@@ -30,6 +30,7 @@ struct program_write {
     int count;
     size_t n; /* bytes of all pieces */
     off_t at; /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
+    bool stream; /* it is a stdio stream's, whose other writes no hook may see */
 };
 
 struct tally {
@@ -61,6 +62,7 @@ struct session {
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
     bool direct;      /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
+    bool stream;      /* what runs was begun by a stream's write */
     bool untouched;   /* no write was dropped since the destination's times were last set */
     uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
     uint64_t hold;    /* the session may begin again when tally.written has reached this */

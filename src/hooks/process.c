@@ -7,11 +7,12 @@
 #include <sys/syscall.h>
 
 /*
- * A HANDOVER or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
- * take any number of arguments. So the hook keeps the registers that carry arguments, calls one of these two, puts the
+ * A HANDOVER, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
+ * take any number of arguments. So the hook keeps the registers that carry arguments, calls one of these, puts the
  * registers back and jumps to the original.
  */
 void process_handover(void) __attribute__((visibility("hidden")));
+void process_threading(void) __attribute__((visibility("hidden")));
 void process_ending(void) __attribute__((visibility("hidden")));
 
 void process_handover(void)
@@ -20,6 +21,13 @@ void process_handover(void)
         originals_resolve();
     copy_settle_all();
     owned_forget_all();
+}
+
+void process_threading(void)
+{
+    if (!originals_resolved)
+        originals_resolve();
+    copy_settle_streams();
 }
 
 void process_ending(void)
@@ -59,6 +67,7 @@ void process_ending(void)
 #define TWIN(twin, name)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
+#define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
 
 /* A filter on system calls may end the process at the first of ours. */

@@ -48,7 +48,7 @@ TestSuite(session, .init = set_up, .timeout = 60);
 static bool write_from(void *bytes, size_t n)
 {
     piece = (struct iovec){bytes, n};
-    written = (struct program_write){&piece, 1, n, -1};
+    written = (struct program_write){.pieces = &piece, .count = 1, .n = n, .at = -1};
     return session_write(&s, &written);
 }
 
@@ -57,7 +57,7 @@ static void candidate_for(int source, int destination, size_t n)
 {
     c = (struct candidate){.source = source, .destination = destination, .write = &written, .n = n};
     piece = (struct iovec){buffer, n};
-    written = (struct program_write){&piece, 1, n, -1};
+    written = (struct program_write){.pieces = &piece, .count = 1, .n = n, .at = -1};
     c.to = lseek(destination, 0, SEEK_CUR);
     cr_assert_eq(pread(source, buffer, n, 0), (ssize_t)n);
     cr_assert(guard_look(source, &c.source_state));
