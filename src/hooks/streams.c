@@ -30,11 +30,12 @@ static __attribute__((noinline)) size_t write_stream(const void *data, size_t si
                                                      size_t (*original)(const void *, size_t, size_t, FILE *))
 {
     int fd = stream->_fileno;
+    size_t pending = putting_pending(stream);
     if (served(stream, data, size * count))
         return count;
     bool counted = copy_writing(fd);
     size_t whole = original(data, size, count, stream);
-    copy_wrote(fd, (ssize_t)(size * whole), counted);
+    copy_wrote(fd, (ssize_t)(pending + size * whole - putting_pending(stream)), counted);
     return whole;
 }
 

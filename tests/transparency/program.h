@@ -87,6 +87,7 @@ enum read_how {
     R_ALIAS,
     R_FREAD,
     R_CHK,
+    R_FREAD_UNLOCKED,
     READ_HOWS
 };
 enum write_how {
@@ -100,6 +101,7 @@ enum write_how {
     W_ASM,
     W_ALIAS,
     W_FWRITE,
+    W_FWRITE_UNLOCKED,
     WRITE_HOWS
 };
 enum kcopy_how {
@@ -179,6 +181,10 @@ enum stream_how {
     T_CLOSE,
     T_REOPEN,
     T_UNGET,
+    T_PUTS,
+    T_PUTC,
+    T_SETVBUF,
+    T_REWIND,
     T_DPRINTF,
     STREAM_HOWS
 };
