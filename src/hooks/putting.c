@@ -99,7 +99,8 @@ bool putting_serve(FILE *stream, const void *data, size_t n)
     size_t kept = block >= SMALLEST_BLOCK ? (n - room) % block : 0, written = n - kept;
     const struct iovec pieces[2] = {{stream->_IO_write_base, putting_pending(stream)}, {(void *)data, written}};
     size_t all = pieces[0].iov_len + written;
-    if (copy_write_stream(stream->_fileno, pieces, 2) != all)
+    /* Not all that finds no room is written: a buffer that setvbuf(3) has given has none at first. */
+    if (all == 0 || copy_write_stream(stream->_fileno, pieces, 2) != all)
         return false;
     __builtin_memcpy(stream->_IO_write_ptr, data, room);
     leave_empty(stream, all);

@@ -439,6 +439,21 @@ static void another_buffer(void)
     close_both();
 }
 
+/* One that is larger than what is put: setvbuf(3) leaves no room in it, and all of it is put byte by byte. */
+static void larger_buffer(void)
+{
+    open_both("w");
+    setvbuf(copy, program_buffer, _IOLBF, 4096);
+    putc_unlocked('p', copy);
+    say("set", setvbuf(copy, program_buffer, _IOFBF, 10000));
+    for (int i = 0; i < 20; i++) {
+        copy_pieces(4096, 1);
+        say_state();
+    }
+    fflush(stdout);
+    _exit(0);
+}
+
 /* ---- other streams -------------------------------------------------------------------------------------- */
 
 static void lines(void)
@@ -776,6 +791,7 @@ static const struct corner {
     CORNER(closed_beneath, NONE),
     CORNER(opened_anew, NONE),
     CORNER(another_buffer, NONE),
+    CORNER(larger_buffer, NONE),
     CORNER(lines, NONE),
     CORNER(appends, NONE),
     CORNER(reads_too, NONE),
