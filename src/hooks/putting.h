@@ -3,7 +3,7 @@
  * it keeps in the buffer. Where an offload does that write in its place, the stream is left as fwrite would leave it.
  *
  * This is the only place that reads and sets a stream's fields. Their places cannot change: programs compiled with
- * putc_unlocked(3) set them (bits/types/struct_FILE.h). What is relied on besides is in docs/decisions/019.
+ * putc_unlocked(3) set them (bits/types/struct_FILE.h). What is relied on besides is in docs/decisions/020.
  */
 #ifndef LIBOFFLOAD_PUTTING_H
 #define LIBOFFLOAD_PUTTING_H

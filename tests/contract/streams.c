@@ -179,12 +179,12 @@ static void buffers_of_all_sizes(void)
             copy_pieces(50, 2);
             copy_pieces(8192, 1);
             copy_pieces(70000, 1);
-            say_state();
         }
         sum = 0;
         for (size_t byte = 0; byte < sizes[i]; byte++)
             sum = sum * 31 + (unsigned char)program_buffer[byte];
         printf("buffer of %zu holds %zx\n", sizes[i], sum);
+        say_state();
         close_both();
     }
 }
@@ -528,11 +528,11 @@ static void read_by_another(void)
     open_both("w");
     copy_pieces(BLOCK, 3);
     other = opened(fopen("copy", "r"));
-    copy_pieces(BLOCK, 3);
+    copy_pieces(BLOCK, 15);
     while (getc(other) != EOF)
         n++;
     say("read", n);
-    copy_pieces(BLOCK, 3);
+    copy_pieces(BLOCK, 15);
     while (getc(other) != EOF)
         n++;
     say("read", n);
@@ -733,6 +733,23 @@ static void thread_puts_too(void)
     say("there", there);
 }
 
+/* Whose bytes come first is chance, and so only their number is looked at. */
+static void thread_puts_all_along(void)
+{
+    pthread_t thread;
+    struct stat st;
+
+    open_both("w");
+    pthread_create(&thread, NULL, putting, NULL);
+    while (copy_pieces(BLOCK, 1) == BLOCK)
+        stat("copy", &st);
+    pthread_join(thread, NULL);
+    close_both();
+    stat("copy", &st);
+    say("size", st.st_size);
+    unlink("copy");
+}
+
 static int nothing_done(void *nothing)
 {
     (void)nothing;
@@ -811,6 +828,7 @@ static const struct corner {
     CORNER(numbers_that_overflow, NONE),
     CORNER(child_writes_too, NONE),
     CORNER(thread_puts_too, NONE),
+    CORNER(thread_puts_all_along, NONE),
     CORNER(thread_of_the_standard, HALF_OF_IT),
 };
 
