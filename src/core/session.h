@@ -28,8 +28,8 @@
 struct program_write {
     const struct iovec *pieces; /* the first is not empty */
     int count;
-    size_t n; /* bytes of all pieces */
-    off_t at; /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
+    size_t n;    /* bytes of all pieces */
+    off_t at;    /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
     bool stream; /* it is a stdio stream's, whose other writes no hook may see */
 };
 

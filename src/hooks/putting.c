@@ -16,8 +16,7 @@ enum {
     LINE_BUF = 0x0200,
     CURRENTLY_PUTTING = 0x0800,
     IS_APPENDING = 0x1000,
-    DECIDING = MAGIC_MASK | NO_READS | NO_WRITES | ERR_SEEN | IN_BACKUP | LINE_BUF | CURRENTLY_PUTTING |
-               IS_APPENDING,
+    DECIDING = MAGIC_MASK | NO_READS | NO_WRITES | ERR_SEEN | IN_BACKUP | LINE_BUF | CURRENTLY_PUTTING | IS_APPENDING,
 };
 
 /* Of FILE._flags2: a mapped file; writes that are no cancellation points (mode "c"). */

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <threads.h>
 #include <unistd.h>
@@ -56,6 +57,20 @@ static void say_state(void)
     fstat(fileno(copy), &st);
     printf("pending %zu of %zu, at %ld and %ld, size %ld, error %d\n", __fpending(copy), __fbufsize(copy), ftell(copy),
            (long)lseek(fileno(copy), 0, SEEK_CUR), (long)st.st_size, ferror(copy));
+}
+
+/* The file's size, asked without a hook: what another thread would meet if it wrote now. */
+static void say_size_unseen(void)
+{
+    struct stat st;
+    long result, fd = fileno(copy);
+
+#if defined(__x86_64__)
+    __asm__ volatile("syscall" : "=a"(result) : "a"(SYS_fstat), "D"(fd), "S"(&st) : "rcx", "r11", "memory");
+#else
+    result = syscall(SYS_fstat, fd, &st);
+#endif
+    printf("size %ld, unseen\n", result == 0 ? (long)st.st_size : -1);
 }
 
 static long copy_pieces(size_t piece, int pieces)
@@ -168,7 +183,7 @@ static void pieces_of_all_sizes(void)
 /* Of every size of buffer that libc treats in a way of its own; in the end the buffer holds what it holds plainly. */
 static void buffers_of_all_sizes(void)
 {
-    static const size_t sizes[] = {1, 2, 64, 127, 128, 129, 1000, 4096, 10000, 65536, 100000};
+    static const size_t sizes[] = {65536, 4096, 1, 2, 64, 127, 128, 129, 1000, 10000, 100000};
     size_t sum;
 
     for (size_t i = 0; i < 11; i++) {
@@ -651,6 +666,20 @@ static void limited(void)
     close_both();
 }
 
+/* The first write of a stream is one write, not one of a buffer and another. */
+static void limited_at_once(void)
+{
+    struct rlimit limit = {2000, 1 << 30};
+
+    signal(SIGXFSZ, SIG_IGN);
+    open_both("w");
+    setrlimit(RLIMIT_FSIZE, &limit);
+    errno = 0;
+    printf("copied %ld, errno %d\n", copy_pieces(BLOCK, 1), errno);
+    say_state();
+    close_both();
+}
+
 static void memory_that_is_not_there(void)
 {
     char *pages = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -702,6 +731,11 @@ static void child_writes_too(void)
     close_both();
 }
 
+static void *nothing_done_by_it(void *nothing)
+{
+    return nothing;
+}
+
 static void *putting(void *nothing)
 {
     for (int i = 0; i < 300; i++) {
@@ -722,6 +756,9 @@ static void thread_puts_too(void)
 
     open_both("w");
     copy_pieces(BLOCK, HALF);
+    pthread_create(&thread, NULL, nothing_done_by_it, NULL);
+    pthread_join(thread, NULL);
+    say_size_unseen();
     pthread_create(&thread, NULL, putting, NULL);
     for (int i = 0; i < 2000; i++)
         stat("copy", &st);
@@ -764,6 +801,7 @@ static void thread_of_the_standard(void)
     copy_pieces(BLOCK, HALF);
     thrd_create(&thread, nothing_done, NULL);
     thrd_join(thread, NULL);
+    say_size_unseen();
     copy_rest();
     close_both();
 }
@@ -776,7 +814,10 @@ static const struct corner {
     int shared;
     void (*turn)(void);
 } corners[] = {
-#define CORNER(name, shared) {#name, shared, name}
+#define CORNER(name, shared) \
+    {                        \
+#name, shared, name  \
+    }
     CORNER(by_blocks, ALL),
     CORNER(by_small_pieces, ALL),
     CORNER(by_elements, ALL),
@@ -824,6 +865,7 @@ static const struct corner {
     CORNER(bytes_taken_one_by_one, NONE),
     CORNER(changed_in_place, NONE),
     CORNER(limited, NONE),
+    CORNER(limited_at_once, NONE),
     CORNER(memory_that_is_not_there, NONE),
     CORNER(numbers_that_overflow, NONE),
     CORNER(child_writes_too, NONE),

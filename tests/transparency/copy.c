@@ -112,8 +112,7 @@ static ssize_t write_by(struct end *end, const unsigned char *from, size_t count
 {
     unsigned char *bytes = (unsigned char *)(uintptr_t)from;
     struct iovec whole = {bytes, count};
-    bool split = end->how == W_WRITEV || end->how == W_PWRITEV || end->how == W_FWRITE ||
-                 end->how == W_FWRITE_UNLOCKED;
+    bool split = end->how == W_WRITEV || end->how == W_PWRITEV || end->how == W_FWRITE || end->how == W_FWRITE_UNLOCKED;
     if (refused_by_direct(end->fd, split ? bytes + 1 : bytes))
         return -1;
     switch (end->how) {

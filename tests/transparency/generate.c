@@ -108,7 +108,8 @@ static int some_read(struct generator *g)
 static int some_write(struct generator *g)
 {
     static const uint8_t weights[WRITE_HOWS] = {130, 8, 6, 4, 4, 3, 4, 2, 4, 0, 0};
-    return g->streams && chance(g, 75) ? PICK(g, W_FWRITE, W_FWRITE, W_FWRITE_UNLOCKED) : weighted(g, weights, WRITE_HOWS);
+    return g->streams && chance(g, 75) ? PICK(g, W_FWRITE, W_FWRITE, W_FWRITE_UNLOCKED)
+                                       : weighted(g, weights, WRITE_HOWS);
 }
 
 static int some_deviation(struct generator *g)
