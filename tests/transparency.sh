@@ -4,7 +4,7 @@
 . "$(dirname "$0")/fixture.sh"
 need_root
 
-seeds=800
+seeds=1200
 
 differ() { # SEEDS
     bash "$source_tree/tests/transparency/run" --seen --seeds "$1" --dir "$mount" --lib "$library" --jobs 1

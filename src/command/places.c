@@ -34,6 +34,17 @@ static int open_quietly(const char *path, int flags)
     return fd < 0 && errno == EPERM ? open(path, flags) : fd;
 }
 
+/* To try it would be to write to it. */
+static void refuse_disk(const char *which, const char *shown, unsigned mode)
+{
+    if (S_ISBLK(mode))
+        fail(STATUS_FAILED,
+             "the %s %s is a disk, and those are not tried beforehand; run the copy under offload -v, which tells "
+             "whether "
+             "the disks made it, and offload doctor tells which disks can",
+             which, shown);
+}
+
 static void find_source(struct places *p, const char *path)
 {
     p->source = keep(strdup(path));
@@ -44,6 +55,7 @@ static void find_source(struct places *p, const char *path)
     if (S_ISDIR(p->source_status.stx_mode))
         fail(STATUS_FAILED, "the source %s is a directory, and copies are of files; name a file in it",
              p->source_shown);
+    refuse_disk("source", p->source_shown, p->source_status.stx_mode);
     if (!S_ISREG(p->source_status.stx_mode))
         fail(STATUS_FAILED, "the source %s is not a regular file, and no other is offloaded; name a regular file",
              p->source_shown);
@@ -85,6 +97,8 @@ static void find_existing(struct places *p)
     if (!p->exists && lstat(p->destination, &link) == 0)
         fail(STATUS_FAILED, "the destination %s is a symbolic link to nothing; name the file that it should lead to",
              p->shown);
+    if (p->exists)
+        refuse_disk("destination", p->shown, p->status.stx_mode);
     if (p->exists && S_ISREG(p->status.stx_mode))
         p->existing_fd = open_quietly(p->destination, 0);
 }

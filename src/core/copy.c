@@ -180,6 +180,8 @@ static enum reason files_fit(struct candidate *c)
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
+    if (c->exact == REASON_NONE && (c->source_state.raw || c->destination_state.raw))
+        c->exact = REASON_RAW;
     if (owned_holds(c->destination))
         return REASON_NONE;
     c->exact = REASON_SHARED;

@@ -3,9 +3,11 @@
 #include "syscalls.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/version.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -24,18 +26,32 @@ static bool earlier(struct timespec a, struct timespec b)
     return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
 }
 
+/* Several nodes can be one device: it is known by its number. */
+static bool look_at_device(int fd, dev_t device, struct file_state *state)
+{
+    uint64_t size;
+    if (KERNEL(SYS_ioctl, fd, BLKGETSIZE64, &size) < 0 || size > INT64_MAX)
+        return false;
+    *state = (struct file_state){.device = device, .size = (off_t)size, .raw = true};
+    return true;
+}
+
 bool guard_look(int fd, struct file_state *state)
 {
     struct stat st;
-    if (KERNEL(SYS_fstat, fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if (KERNEL(SYS_fstat, fd, &st) < 0)
         return false;
-    *state = (struct file_state){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim};
+    if (S_ISBLK(st.st_mode))
+        return look_at_device(fd, st.st_rdev, state);
+    if (!S_ISREG(st.st_mode))
+        return false;
+    *state = (struct file_state){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim, false};
     return true;
 }
 
 bool guard_same_file(const struct file_state *a, const struct file_state *b)
 {
-    return a->device == b->device && a->inode == b->inode;
+    return a->device == b->device && a->inode == b->inode && a->raw == b->raw;
 }
 
 static struct timespec timespec_of(struct statx_timestamp stamp)
@@ -49,8 +65,12 @@ bool guard_look_at_server(int fd, struct file_state *state)
     int flags = AT_EMPTY_PATH | AT_STATX_FORCE_SYNC;
     if (KERNEL(SYS_statx, fd, "", flags, STATX_BASIC_STATS, &st) < 0 || !S_ISREG(st.stx_mode))
         return false;
-    *state = (struct file_state){makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino, (off_t)st.stx_size,
-                                 timespec_of(st.stx_mtime), timespec_of(st.stx_ctime)};
+    *state = (struct file_state){makedev(st.stx_dev_major, st.stx_dev_minor),
+                                 st.stx_ino,
+                                 (off_t)st.stx_size,
+                                 timespec_of(st.stx_mtime),
+                                 timespec_of(st.stx_ctime),
+                                 false};
     return true;
 }
 

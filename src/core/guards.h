@@ -19,9 +19,10 @@ struct file_state {
     ino_t inode;
     off_t size; /* bytes */
     struct timespec modified, changed;
+    bool raw; /* a block device, whose times say nothing of its bytes: they are 0; `device` is its own number */
 };
 
-/* Looks at the file behind a descriptor. False if that is not a regular file, or nothing. */
+/* Looks at the file behind a descriptor. False if that is neither a regular file nor a block device, or nothing. */
 bool guard_look(int fd, struct file_state *state);
 
 /*

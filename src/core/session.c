@@ -146,6 +146,8 @@ void session_identify(struct session *s, const struct candidate *c)
         .destination = c->destination,
         .source_device = c->source_state.device,
         .destination_device = c->destination_state.device,
+        .raw_source = c->source_state.raw,
+        .raw_destination = c->destination_state.raw,
         .compares = c->write != NULL,
     };
 }
@@ -261,6 +263,8 @@ static off_t whole_granules(const struct session *s, off_t end)
 enum reason session_limits(const struct session *s, off_t end, uint64_t bytes)
 {
     struct rlimit limit;
+    if (s->pair.raw_destination)
+        return REASON_NONE;
     if (KERNEL(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) < 0 || (rlim_t)end > limit.rlim_cur)
         return REASON_LIMITED;
     struct statfs fs;

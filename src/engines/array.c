@@ -11,6 +11,7 @@
 #include "../core/guards.h"
 #include "../core/syscalls.h"
 #include "array/allocate.h"
+#include "array/claim.h"
 #include "array/disks.h"
 #include "array/lease.h"
 #include "array/step.h"
@@ -32,6 +33,8 @@
  */
 #define COMMANDS_IN_LEASE 3
 #define SHORTEST_TIMEOUT_MS 1000
+/* Bytes. Block devices are copied in such, as files mostly are. */
+#define RAW_GRANULE 4096U
 
 /* Milliseconds that one command may take; 0 if none may be sent. */
 static unsigned command_timeout(unsigned wanted)
@@ -72,16 +75,24 @@ static enum reason open_disks(const struct file_pair *pair, struct placement *so
 static unsigned granule(const struct file_pair *pair)
 {
     struct statfs source;
+    /* Of a block device, that tells of the file system in which its node lies. No block of a page or less is larger. */
+    if (pair->raw_source)
+        return pair->block > RAW_GRANULE ? pair->block : RAW_GRANULE;
     if (KERNEL(SYS_fstatfs, pair->source, &source) < 0 || source.f_bsize <= 0)
         return 0;
     return pair->block > source.f_bsize ? pair->block : (unsigned)source.f_bsize;
 }
 
+static enum reason fs_refuses(const struct file_pair *pair, uint64_t fs, bool raw)
+{
+    return raw ? REASON_NONE : quirk_refuses("array", fs, pair->kernel);
+}
+
 /* What can be told of the files without a look at their disks. */
 static enum reason files_refuse(const struct file_pair *pair)
 {
-    enum reason source = quirk_refuses("array", pair->source_fs, pair->kernel);
-    enum reason destination = quirk_refuses("array", pair->destination_fs, pair->kernel);
+    enum reason source = fs_refuses(pair, pair->source_fs, pair->raw_source);
+    enum reason destination = fs_refuses(pair, pair->destination_fs, pair->raw_destination);
     if (source == REASON_FS_UNKNOWN || destination == REASON_FS_UNKNOWN)
         return REASON_NO_ARRAY_FS;
     if (source != REASON_NONE || destination != REASON_NONE)
@@ -90,8 +101,10 @@ static enum reason files_refuse(const struct file_pair *pair)
         return REASON_DISK_FORBIDDEN;
     if (!suits_alone())
         return REASON_THREADS;
-    enum reason why = suits_source(pair->source);
-    return why == REASON_NONE ? suits_destination(pair->destination) : why;
+    enum reason why = pair->raw_source ? REASON_NONE : suits_source(pair->source);
+    if (why != REASON_NONE)
+        return why;
+    return pair->raw_destination ? suits_raw_destination(pair->destination) : suits_destination(pair->destination);
 }
 
 static enum reason refuses(const struct file_pair *pair)
@@ -99,9 +112,14 @@ static enum reason refuses(const struct file_pair *pair)
     struct placement source, destination;
     const struct disk_engine *engine;
     struct disk_pair disks;
+    struct claims claims;
     enum reason why = files_refuse(pair);
     if (why == REASON_NONE)
+        why = claims_take(pair, &claims);
+    if (why == REASON_NONE) {
+        claims_give(&claims);
         why = open_disks(pair, &source, &destination, &engine, &disks);
+    }
     if (why != REASON_NONE)
         return why;
     engine->close(&disks);
@@ -122,18 +140,28 @@ static long call_end(void)
 /* The disks are open. */
 static int64_t copy_leased(struct step *step, off_t from, off_t to, size_t n, enum reason *why)
 {
-    int source = step->pair->source, destination = step->pair->destination;
     *why = REASON_NO_LEASE;
-    if (!leases_take(source, destination))
+    if (!leases_take(step->pair))
         return -EAGAIN;
     step->until_ns = call_end();
     int64_t copied = step_copy(step, (uint64_t)from, (uint64_t)to, n, why);
-    if (leases_give(source, destination))
+    if (leases_give(step->pair))
         return copied;
     /* Somebody was not held off until the end. */
     step->failed = true;
     *why = REASON_LEASED_AWAY;
     return -EAGAIN;
+}
+
+static int64_t copy_claimed(struct step *step, off_t from, off_t to, size_t n, enum reason *why)
+{
+    struct claims claims;
+    *why = claims_take(step->pair, &claims);
+    if (*why != REASON_NONE)
+        return -EBUSY;
+    int64_t copied = copy_leased(step, from, to, n, why);
+    claims_give(&claims);
+    return copied;
 }
 
 static int64_t copy_by(struct step *step, off_t from, off_t to, size_t n, enum reason *why)
@@ -147,7 +175,7 @@ static int64_t copy_by(struct step *step, off_t from, off_t to, size_t n, enum r
         *why = open_disks(pair, &step->source, &step->destination, &step->engine, &step->disks);
     if (*why != REASON_NONE)
         return -EOPNOTSUPP;
-    int64_t copied = copy_leased(step, from, to, n, why);
+    int64_t copied = copy_claimed(step, from, to, n, why);
     step->engine->close(&step->disks);
     return copied;
 }
@@ -178,10 +206,11 @@ const struct engine engine_array = {
     .first_step = (size_t)16 << 20,
     .granule = granule,
     /*
-     * A lease is granted only if nobody can write to the source, by a mapping neither, and what is dirty of it is written
+     * Of files (a device is copied where nothing runs ahead, with its bytes compared before and after). A lease is granted only if nobody can write to the source, by a mapping neither, and what is dirty of it is written
      * back: the first store from then on finds a clean page, and moves the times.
      */
     .freezes_source = true,
     .in_place = true,
     .beyond_kernel = true,
+    .raw = true,
 };

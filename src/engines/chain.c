@@ -29,7 +29,10 @@ bool engine_any_beyond_kernel(unsigned allowed)
 
 enum reason engine_refusal(unsigned place, const struct file_pair *pair, unsigned allowed)
 {
-    return allowed >> place & 1 ? engines[place]->refuses(pair) : REASON_NO_ENGINE;
+    if (!(allowed >> place & 1))
+        return REASON_NO_ENGINE;
+    bool raw = pair->raw_source || pair->raw_destination;
+    return raw && !engines[place]->raw ? REASON_NOT_REGULAR : engines[place]->refuses(pair);
 }
 
 /* Says only that the files are another engine's. */
@@ -46,7 +49,7 @@ const struct engine *engine_choose(const struct file_pair *pair, unsigned allowe
         if (refusal == REASON_NONE)
             return engines[i];
         /* Where the disks would copy, what keeps them from it is more than what no other engine can do. */
-        if (is_beside_the_point(*why) || refusal == REASON_UNWRITTEN)
+        if (refusal != REASON_NOT_REGULAR && (is_beside_the_point(*why) || refusal == REASON_UNWRITTEN))
             *why = refusal;
     }
     return NULL;

@@ -38,6 +38,7 @@ static void perform_one(const struct op *op, unsigned index)
         [K_VFORK] = perform_vfork,       [K_SPAWN] = perform_spawn,
         [K_HELPER] = perform_helper,     [K_TIMER] = perform_timer,
         [K_SLEEP] = sleep_briefly,       [K_EXIT] = perform_exit,
+        [K_MANY] = perform_many,
     };
     static void (*const grouped[KINDS])(const struct op *, unsigned) = {
         [K_FORK] = perform_fork,         [K_SIGNAL] = perform_signal,   [K_THREAD] = perform_thread,

@@ -12,8 +12,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <utime.h>
 
 enum { PAGE = 4096 };
 
@@ -176,35 +178,97 @@ void perform_unmap(const struct op *op)
     map->at = NULL;
 }
 
+static int set_mode(int way, const char *path, mode_t mode)
+{
+    return way % 2 ? fchmodat(AT_FDCWD, path, mode, 0) : chmod(path, mode);
+}
+
+static int set_owner(int way, int fd, const char *path, uid_t owner)
+{
+    switch (way) {
+    case 0:
+        return chown(path, owner, owner);
+    case 1:
+        return lchown(path, owner, owner);
+    case 2:
+        return fchownat(AT_FDCWD, path, owner, owner, 0);
+    default:
+        return fchown(fd, owner, owner);
+    }
+}
+
+static int set_times_of_open(int way, int fd, time_t when)
+{
+    struct timespec times[2] = {{when, 0}, {when, 0}};
+    struct timeval values[2] = {{when, 0}, {when, 0}};
+    return way % 4 == 0 ? futimes(fd, values) : futimens(fd, times);
+}
+
+static int set_times(int way, const char *path, time_t when)
+{
+    struct timespec times[2] = {{when, 0}, {when, 0}};
+    struct timeval values[2] = {{when, 0}, {when, 0}};
+    struct utimbuf both = {when, when};
+    switch (way) {
+    case 0:
+        return utime(path, &both);
+    case 1:
+        return utimes(path, values);
+    case 2:
+        return lutimes(path, values);
+    case 3:
+        return futimesat(AT_FDCWD, path, values);
+    default:
+        return utimensat(AT_FDCWD, path, times, 0);
+    }
+}
+
+static int remove_mark(int way, int fd, const char *path)
+{
+    switch (way) {
+    case 0:
+        return removexattr(path, "user.mark");
+    case 1:
+        return lremovexattr(path, "user.mark");
+    default:
+        return fremovexattr(fd, "user.mark");
+    }
+}
+
+static int set_mark(int way, const char *path, int value)
+{
+    return (way % 2 ? lsetxattr : setxattr)(path, "user.mark", &value, sizeof value, 0);
+}
+
 void perform_meta(const struct op *op)
 {
-    int fd = world.slots[op->a[0]], value = op->a[3];
+    int fd = world.slots[op->a[0]], value = op->a[3], way = op->a[4];
     const char *path = name_of(op->a[1]);
-    struct timespec times[2] = {{ANCIENT + value % 50, 0}, {ANCIENT + value % 50, 0}};
+    time_t when = ANCIENT + value % 50;
     switch (op->a[2]) {
     case 0:
         TRY(N_META, fchmod(fd, (mode_t)value));
         break;
     case 1:
-        TRY(N_META, chmod(path, (mode_t)value));
+        TRY(N_META, set_mode(way, path, (mode_t)value));
         break;
     case 2:
-        TRY(N_META, fchown(fd, (uid_t)value, (gid_t)value));
+        TRY(N_META, set_owner(way, fd, path, (uid_t)value));
         break;
     case 3:
-        TRY(N_META, futimens(fd, times));
+        TRY(N_META, set_times_of_open(way, fd, when));
         break;
     case 4:
-        TRY(N_META, utimensat(AT_FDCWD, path, times, 0));
+        TRY(N_META, set_times(way, path, when));
         break;
     case 5:
         TRY(N_META, fsetxattr(fd, "user.mark", &value, sizeof value, 0));
         break;
     case 6:
-        TRY(N_META, setxattr(path, "user.mark", &value, sizeof value, 0));
+        TRY(N_META, set_mark(way, path, value));
         break;
     default:
-        TRY(N_META, fremovexattr(fd, "user.mark"));
+        TRY(N_META, remove_mark(way, fd, path));
         break;
     }
 }
@@ -286,7 +350,10 @@ void perform_lock(const struct op *op)
         TRY(N_LOCK, flock(fd, (op->a[2] == F_UNLCK ? LOCK_UN : op->a[2] == F_RDLCK ? LOCK_SH : LOCK_EX) | LOCK_NB));
         break;
     default:
-        TRY(N_LOCK, fcntl(fd, F_SETLK, &lock));
+        if (op->a[4])
+            TRY(N_LOCK, lockf(fd, op->a[2] == F_UNLCK ? F_ULOCK : F_TLOCK, 100));
+        else
+            TRY(N_LOCK, fcntl(fd, F_SETLK, &lock));
         break;
     }
 }
@@ -340,11 +407,12 @@ static void on_file_size(int signal)
 void perform_limit(const struct op *op)
 {
     struct rlimit limit = {(rlim_t)op->a[1], RLIM_INFINITY};
-    getrlimit(op->a[0] ? RLIMIT_NOFILE : RLIMIT_FSIZE, &limit);
+    int resource = op->a[0] ? RLIMIT_NOFILE : RLIMIT_FSIZE;
+    getrlimit(resource, &limit);
     limit.rlim_cur = op->a[1] < 0 ? limit.rlim_max : (rlim_t)op->a[1];
     if (!op->a[0])
         signal(SIGXFSZ, op->a[2] == 0 ? SIG_DFL : op->a[2] == 1 ? SIG_IGN : on_file_size);
-    TRY(N_LIMIT, setrlimit(op->a[0] ? RLIMIT_NOFILE : RLIMIT_FSIZE, &limit));
+    TRY(N_LIMIT, op->a[3] ? prlimit(0, resource, &limit, NULL) : setrlimit(resource, &limit));
 }
 
 void perform_numbers(const struct op *op)

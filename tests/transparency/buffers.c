@@ -57,6 +57,15 @@ static int sized_file(size_t size)
     return fd;
 }
 
+/* A page at a time is what memory costs that is touched for the first time; so the kernel is asked for all of it. Where
+ * it refuses (a stack that has not grown so far), the pages come as they are filled. */
+static void fill(unsigned char *at, size_t size)
+{
+    uintptr_t first = (uintptr_t)at / PAGE * PAGE;
+    raw3(SYS_madvise, (long)first, (long)((uintptr_t)at + size - first), MADV_POPULATE_WRITE);
+    memset(at, FILLER, size);
+}
+
 static void allocate(struct buffer *buffer)
 {
     size_t size = buffer->size;
@@ -96,7 +105,7 @@ static void allocate(struct buffer *buffer)
     }
     /* What malloc hands out may hold addresses left by others, which differ from run to run. */
     if (buffer->at && (buffer->kind == B_MALLOC || buffer->kind == B_ALIGNED || buffer->kind == B_STACK))
-        memset(buffer->at, FILLER, size);
+        fill(buffer->at, size);
 }
 
 static void release(struct buffer *buffer)

@@ -20,13 +20,18 @@ extern ssize_t __read_chk(int fd, void *bytes, size_t count, size_t room);
 enum { MOST_ROUNDS = 700, PAGE = 4096 };
 
 /* Which source bytes a destination may show ahead of the program is for the driver to check. */
-void remember_shift(int src_slot, off_t from, off_t to)
+void remember_place(int file, off_t shift)
 {
     uint32_t at = __atomic_fetch_add(&shared->delta_count, 1, __ATOMIC_RELAXED);
     if (at >= DELTAS)
         return;
-    shared->deltas[at].shift = from - to;
-    shared->deltas[at].source = world.slot_files[src_slot];
+    shared->deltas[at].shift = shift;
+    shared->deltas[at].source = file;
+}
+
+void remember_shift(int src_slot, off_t from, off_t to)
+{
+    remember_place(world.slot_files[src_slot], from - to);
 }
 
 struct end {
@@ -166,7 +171,7 @@ static ssize_t take(struct loop *loop, unsigned char *bytes, size_t count)
 
 static void report_progress(const struct loop *loop)
 {
-    if (!world.foreign && world.slot_files[loop->op->a[1]] == F_DST)
+    if (!world.foreign && !world.parallel && world.slot_files[loop->op->a[1]] == F_DST)
         shared->progress = loop->dst.at;
 }
 
@@ -267,6 +272,12 @@ static void protect_around(struct loop *loop, int rights)
         mprotect(loop->buffer->map, loop->buffer->map_size, rights);
 }
 
+/* After one of the two offsets has moved, the copy goes on from another place of the source. */
+static void remember_move(const struct loop *loop, size_t got)
+{
+    remember_shift(loop->op->a[0], loop->src.at, loop->dst.at + (off_t)got);
+}
+
 /* What happens in one round between its read and its write. */
 static void between(struct loop *loop, unsigned char *bytes, size_t got)
 {
@@ -284,10 +295,12 @@ static void between(struct loop *loop, unsigned char *bytes, size_t got)
     case D_GAP:
         note(N_OFFSET, lseek(loop->dst.fd, loop->op->a[9], SEEK_CUR));
         loop->dst.at += loop->op->a[9];
+        remember_move(loop, got);
         break;
     case D_SKIP:
         note(N_OFFSET, lseek(loop->src.fd, loop->op->a[9], SEEK_CUR));
         loop->src.at += loop->op->a[9];
+        remember_move(loop, got);
         break;
     case D_PWRITE:
         write_elsewhere(loop);

@@ -2,6 +2,7 @@
 #include "raw.h"
 #include "world.h"
 
+#include <aio.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,18 @@ static void set_slot(int slot, int fd, int file)
     world.streams[slot] = NULL;
 }
 
+/* The file gets its name once it is open, as a program's does that must not be seen half written. */
+static int open_unnamed(const char *name, int flags)
+{
+    char unnamed[] = "new-XXXXXX";
+    int fd = mkostemp(unnamed, flags & (O_APPEND | O_CLOEXEC | O_SYNC));
+    int error = errno;
+    if (fd >= 0 && TRY(N_NAME, rename(unnamed, name)) != 0)
+        unlink(unnamed);
+    errno = error;
+    return fd;
+}
+
 static int open_by(int how, const char *name, int flags, mode_t mode)
 {
     switch (how) {
@@ -66,6 +79,8 @@ static int open_by(int how, const char *name, int flags, mode_t mode)
         return (int)syscall(SYS_openat, AT_FDCWD, name, flags, mode);
     case 6:
         return (int)raw4(SYS_openat, AT_FDCWD, (long)name, flags, (long)mode);
+    case 7:
+        return (flags & O_TMPFILE) == O_TMPFILE ? open(name, flags, mode) : open_unnamed(name, flags);
     default:
         return open(name, flags, mode);
     }
@@ -165,7 +180,20 @@ void perform_closerange(const struct op *op)
     }
 }
 
-static int pass_by_socket(int fd)
+static bool send_and_receive(const int ends[2], struct msghdr *message)
+{
+    return sendmsg(ends[0], message, 0) == 1 && recvmsg(ends[1], message, 0) == 1;
+}
+
+static bool send_and_receive_many(const int ends[2], struct msghdr *message)
+{
+    struct mmsghdr many = {.msg_hdr = *message};
+    bool passed = sendmmsg(ends[0], &many, 1, 0) == 1 && recvmmsg(ends[1], &many, 1, 0, NULL) == 1;
+    *message = many.msg_hdr;
+    return passed;
+}
+
+static int pass_by_socket(int fd, bool many)
 {
     union {
         char room[CMSG_SPACE(sizeof(int))];
@@ -184,7 +212,7 @@ static int pass_by_socket(int fd)
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(head), &fd, sizeof fd);
-    if (sendmsg(ends[0], &message, 0) == 1 && recvmsg(ends[1], &message, 0) == 1 && (head = CMSG_FIRSTHDR(&message)))
+    if ((many ? send_and_receive_many : send_and_receive)(ends, &message) && (head = CMSG_FIRSTHDR(&message)))
         memcpy(&got, CMSG_DATA(head), sizeof got);
     close(ends[0]);
     close(ends[1]);
@@ -204,7 +232,7 @@ void perform_pass(const struct op *op)
 {
     int fd = world.slots[op->a[0]];
     errno = ERRNO_MARK;
-    fd = op->a[2] ? pass_by_pidfd(fd) : pass_by_socket(fd);
+    fd = op->a[2] ? pass_by_pidfd(fd) : pass_by_socket(fd, op->a[3]);
     note(N_PASS, fd);
     if (fd >= 0)
         set_slot(op->a[1], fd, world.slot_files[op->a[0]]);
@@ -275,6 +303,24 @@ ssize_t read_raw(int fd, void *bytes, size_t count)
     return -1;
 }
 
+/* In glibc a thread makes the write, and a child of fork, which has no such thread, waits for it for ever. */
+static ssize_t write_by_aio(int fd, void *bytes, size_t count, off_t at)
+{
+    static pid_t owner;
+    if (!owner)
+        owner = getpid();
+    if (owner != getpid())
+        return pwrite(fd, bytes, count, at);
+    struct aiocb request = {.aio_fildes = fd, .aio_buf = bytes, .aio_nbytes = count, .aio_offset = at};
+    const struct aiocb *const list[] = {&request};
+    if (aio_write(&request) != 0)
+        return -1;
+    while (aio_error(&request) == EINPROGRESS)
+        aio_suspend(list, 1, NULL);
+    errno = aio_error(&request) ? aio_error(&request) : ERRNO_MARK;
+    return aio_return(&request);
+}
+
 /* Bytes that come from no source. */
 void perform_write(const struct op *op)
 {
@@ -289,7 +335,9 @@ void perform_write(const struct op *op)
     }
     if (refused_by_direct(fd, bytes))
         return;
-    if (at >= 0)
+    if (at >= 0 && op->a[5] == 0 && !world.timer)
+        TRY(N_WRITE, write_by_aio(fd, bytes, count, at));
+    else if (at >= 0)
         TRY(N_WRITE, pwrite(fd, bytes, count, at));
     else if (op->a[4] == 1)
         TRY(N_WRITE, syscall(SYS_write, fd, bytes, count));

@@ -18,16 +18,28 @@ struct generator {
     bool helper;
     bool finish; /* another process has changed the destination: now copy to the end and stop */
     bool timed;
+    bool limited; /* writes may fail, and the first that does may end the process */
     int where;
     int depth;
 };
 
-static uint32_t next_random(struct generator *g)
+static uint32_t scatter(uint64_t z)
 {
-    uint64_t z = g->state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (uint32_t)((z ^ (z >> 31)) >> 16);
+}
+
+static uint32_t next_random(struct generator *g)
+{
+    return scatter(g->state += 0x9e3779b97f4a7c15u);
+}
+
+/* Which of several calls for one thing is made. It takes nothing from the stream of random numbers, so that a seed's
+ * program keeps its shape when ways are added. */
+static int32_t way(const struct generator *g, uint32_t ways)
+{
+    return (int32_t)(scatter(~g->state) % ways);
 }
 
 static int32_t below(struct generator *g, int32_t limit)
@@ -201,8 +213,9 @@ static int32_t destination_flags(struct generator *g)
 
 static void open_destination(struct generator *g, int slot, int file)
 {
-    EMIT(g, K_OPEN, slot, file, destination_flags(g), PICK(g, 0644, 0644, 0600, 0666, 0200),
-         chance(g, 80) ? 0 : below(g, 7));
+    int32_t flags = destination_flags(g), mode = PICK(g, 0644, 0644, 0600, 0666, 0200);
+    int32_t via = chance(g, 80) ? 0 : below(g, 7);
+    EMIT(g, K_OPEN, slot, file, flags, mode, via || way(g, 12) ? via : 7);
 }
 
 static void open_source(struct generator *g, int slot, int file)
@@ -241,7 +254,8 @@ static void do_write(struct generator *g)
 {
     int32_t offset = chance(g, 50) ? -1 : some_offset(g), slot = PICK(g, S_DST, S_DST, S_DST, S_SRC, S_DST2, S_EXTRA);
     g->holes = true;
-    EMIT(g, K_WRITE, slot, offset, PICK(g, 1, 100, 4096, 8191, 65536), below(g, 256), PICK(g, 0, 0, 0, 1, 2));
+    EMIT(g, K_WRITE, slot, offset, PICK(g, 1, 100, 4096, 8191, 65536), below(g, 256), PICK(g, 0, 0, 0, 1, 2),
+         way(g, 6));
 }
 
 static void do_read(struct generator *g)
@@ -321,7 +335,7 @@ static void do_swap(struct generator *g)
 
 static void do_pass(struct generator *g)
 {
-    EMIT(g, K_PASS, PICK(g, S_DST, S_DST, S_SRC), PICK(g, S_EXTRA, S_EXTRA2), chance(g, 50));
+    EMIT(g, K_PASS, PICK(g, S_DST, S_DST, S_SRC), PICK(g, S_EXTRA, S_EXTRA2), chance(g, 50), way(g, 2));
     if (chance(g, 50))
         EMIT(g, K_WRITE, S_EXTRA, -1, 100, 7, 0);
 }
@@ -341,7 +355,7 @@ static void do_meta(struct generator *g)
     int32_t value = how < 2    ? PICK(g, 0600, 0755, 04755, 0200, 02755, 0444)
                     : how == 2 ? PICK(g, 65534, 1234, 0)
                                : below(g, 40);
-    EMIT(g, K_META, slot_of(file), file, how, value);
+    EMIT(g, K_META, slot_of(file), file, how, value, way(g, 8));
 }
 
 static void do_name(struct generator *g)
@@ -363,7 +377,7 @@ static void do_sync(struct generator *g)
 static void do_lock(struct generator *g)
 {
     EMIT(g, K_LOCK, PICK(g, S_DST, S_SRC), PICK(g, 0, 0, 1, 2), PICK(g, F_RDLCK, F_WRLCK, F_WRLCK, F_UNLCK),
-         below(g, 1000));
+         below(g, 1000), way(g, 2));
 }
 
 static void do_probe(struct generator *g)
@@ -379,7 +393,9 @@ static void do_lease(struct generator *g)
 static void do_limit(struct generator *g)
 {
     bool numbers = chance(g, 30);
-    EMIT(g, K_LIMIT, numbers, numbers ? PICK(g, 5, 12, 64) : PICK(g, some_offset(g), some_offset(g), -1), below(g, 3));
+    g->limited = true;
+    EMIT(g, K_LIMIT, numbers, numbers ? PICK(g, 5, 12, 64) : PICK(g, some_offset(g), some_offset(g), -1), below(g, 3),
+         way(g, 2));
 }
 
 static void do_numbers(struct generator *g)
@@ -508,8 +524,19 @@ static void do_parts(struct generator *g)
     g->holes = true;
 }
 
+/* A few copies or dozens. At a limit one thread may end the process, and where the others are then is not the same from
+ * run to run. */
+static void many_copies(struct generator *g)
+{
+    int32_t few = 2 + way(g, 7), chunk = way(g, 3) ? g->chunk : 65536;
+    EMIT(g, K_MANY, way(g, 3) ? few : few * 11, chunk < 16384 ? 16384 : chunk, 1 + way(g, 4), !g->limited && way(g, 2),
+         way(g, 5) != 0);
+}
+
 static void do_two_way(struct generator *g)
 {
+    if (g->where == IN_MAIN && way(g, 2))
+        many_copies(g);
     if (chance(g, 50)) {
         open_destination(g, S_DST2, F_DST2);
         EMIT(g, K_COPY, S_SRC, S_DST2, 0, g->chunk, g->chunk * 4, R_READ, W_WRITE, D_NONE);

@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum fault { NOTHING, ERRNO, SIZE, DROP, AHEAD, LONGER, OFFSET, NUMBER, LOCK, MTIME, STALE, HANG, FAULTS };
+enum fault { NOTHING, ERRNO, SIZE, DROP, AHEAD, LONGER, OFFSET, NUMBER, LOCK, MTIME, FUTURE, STALE, HANG, FAULTS };
 
-static const char *const names[FAULTS] = {"nothing", "errno",  "size", "drop",  "ahead", "longer",
-                                          "offset",  "number", "lock", "mtime", "stale", "hang"};
+static const char *const names[FAULTS] = {"nothing", "errno", "size",  "drop",   "ahead", "longer", "offset",
+                                          "number",  "lock",  "mtime", "future", "stale", "hang"};
 static enum fault fault;
 static unsigned writes;
 static ssize_t (*real_write)(int, const void *, size_t);
@@ -64,9 +64,9 @@ static void reopen_and_close(int fd)
         real_close(again);
 }
 
-static void set_now(int fd)
+static void set_modified(int fd, struct timespec when)
 {
-    struct timespec times[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+    struct timespec times[2] = {{0, UTIME_OMIT}, when};
     futimens(fd, times);
 }
 
@@ -122,7 +122,9 @@ ssize_t read(int fd, void *bytes, size_t count)
 int close(int fd)
 {
     if (fault == MTIME && is_file(fd))
-        set_now(fd);
+        set_modified(fd, (struct timespec){0, UTIME_NOW});
+    if (fault == FUTURE && is_file(fd))
+        set_modified(fd, (struct timespec){2000000000, 0});
     return real_close(fd);
 }
 

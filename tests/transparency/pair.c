@@ -13,6 +13,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +45,8 @@ bool pair_open(struct pair *pair, const struct settings *settings, int worker)
     memset(pair, 0, sizeof *pair);
     pair->settings = settings;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    return open_side(&pair->plain, settings->directory, worker, 'a') &&
+    pair->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return pair->null >= 0 && open_side(&pair->plain, settings->directory, worker, 'a') &&
            open_side(&pair->preloaded, settings->directory, worker, 'b');
 }
 
@@ -128,29 +130,50 @@ static void sweep(struct side *side, bool all)
 
 /* ---- running ---- */
 
-static void become_actor(const struct pair *pair, const struct side *side, const char *library)
+/*
+ * Both sides get an environment of one length: it lies above the stack, and whether O_DIRECT accepts a buffer on the
+ * stack depends on where that starts.
+ */
+static void prepare_environment(const struct settings *settings, const char *library)
 {
-    char seed[32], name[PATH_MAX];
-    struct rlimit no_core = {0, 0};
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)pair->program.seed);
+    char name[PATH_MAX];
+    if (!settings->library || !realpath(settings->library, name))
+        return;
+    unsetenv(library ? "NO_PRELOAD" : "LD_PRELOAD");
+    setenv(library ? "LD_PRELOAD" : "NO_PRELOAD", name, 1);
+}
+
+/* The child of vfork: the memory that it sees is the driver's. A fork would copy the driver's page tables, and then
+ * half of its pages, for each of two runs of each seed. */
+static _Noreturn void become_actor(const struct pair *pair, char **arguments)
+{
+    static const struct rlimit no_core = {0, 0};
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &no_core);
     personality(ADDR_NO_RANDOMIZE);
-    int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd < 3; fd++)
-        dup2(null, fd);
+        dup2(pair->null, fd);
     close_range(3, ~0u, 0);
-    /*
-     * Both sides get an environment of one length: it lies above the stack, and whether O_DIRECT accepts a buffer on the
-     * stack depends on where that starts.
-     */
-    if (pair->settings->library && realpath(pair->settings->library, name))
-        setenv(library ? "LD_PRELOAD" : "NO_PRELOAD", name, 1);
-    if (pair->program.unprivileged && geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+    if (pair->program.unprivileged && geteuid() == 0 &&
+        (syscall(SYS_setgid, NOBODY) != 0 || syscall(SYS_setuid, NOBODY) != 0))
         _exit(122);
-    execl(pair->settings->actor, "actor", seed, side->path, side->trace_path, (char *)NULL);
+    execv(pair->settings->actor, arguments);
     _exit(121);
+}
+
+static pid_t start_actor(const struct pair *pair, const struct side *side, const char *library)
+{
+    char name[] = "actor", seed[32], path[sizeof side->path], trace[sizeof side->trace_path];
+    char *arguments[] = {name, seed, path, trace, NULL};
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)pair->program.seed);
+    memcpy(path, side->path, sizeof path);
+    memcpy(trace, side->trace_path, sizeof trace);
+    prepare_environment(pair->settings, library);
+    pid_t child = vfork();
+    if (child == 0)
+        become_actor(pair, arguments);
+    return child;
 }
 
 static bool ended_in_time(pid_t child, int seconds)
@@ -169,9 +192,8 @@ static void run_side(const struct pair *pair, struct side *side, const char *lib
         memcpy(side->trace->skip, skip, OPERATIONS);
     for (unsigned i = 0; pair->settings->seen && i < pair->program.count; i++)
         side->trace->skip[i] |= is_inline(&pair->program.ops[i]);
-    pid_t child = fork();
-    if (child == 0)
-        become_actor(pair, side, library);
+    clock_gettime(CLOCK_REALTIME_COARSE, &side->began);
+    pid_t child = start_actor(pair, side, library);
     bool ended = ended_in_time(child, pair->settings->timeout);
     if (!ended)
         kill(child, SIGKILL);
@@ -180,6 +202,7 @@ static void run_side(const struct pair *pair, struct side *side, const char *lib
     /* Whatever the program left behind must not touch the next one's files. */
     while (waitpid(-1, NULL, 0) > 0) {
     }
+    clock_gettime(CLOCK_REALTIME, &side->ended);
     if (!ended)
         side->status = TIMED_OUT;
 }

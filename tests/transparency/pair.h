@@ -24,6 +24,7 @@ struct side {
     struct shared *trace;
     char trace_path[512];
     int status; /* of waitpid, or TIMED_OUT */
+    struct timespec began, ended;
     struct stat sources[SOURCES];
     struct timespec made[SOURCES];
     bool have[SOURCES];
@@ -31,6 +32,7 @@ struct side {
 
 struct pair {
     const struct settings *settings;
+    int null; /* /dev/null, what every actor has for its standard streams */
     struct program program;
     struct side plain, preloaded;
     char signature[SIGNATURE_ROOM]; /* what kind of difference, empty when there is none */

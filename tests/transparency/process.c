@@ -210,6 +210,9 @@ static void handle_small(int signal)
 static void raise_with(void (*handler)(int), int flags)
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
+    /* A stack that is just enough for one handler is not for the timer's on top of it. */
+    if (flags & SA_ONSTACK)
+        sigaddset(&action.sa_mask, SIGALRM);
     sigaction(SIGUSR1, &action, &before);
     raise(SIGUSR1);
     sigaction(SIGUSR1, &before, NULL);
@@ -335,12 +338,14 @@ void perform_parallel(const struct op *op, unsigned index)
     pthread_t threads[2];
     if (!independent(op->a[0]))
         return;
+    world.parallel = true;
     for (int i = 0; i < 2; i++) {
         rooms[i][0].unused = 0;
         pthread_create(&threads[i], NULL, thread_main, &parts[i]);
     }
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
+    world.parallel = false;
     for (int i = 0; i < 2; i++)
         trace_rejoin(rooms[i]);
 }

@@ -22,6 +22,7 @@ enum kind {
     K_SEEK,
     K_COPY,
     K_KCOPY,
+    K_MANY,
     K_WRITE,
     K_READ,
     K_STAT,

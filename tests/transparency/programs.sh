@@ -9,7 +9,7 @@ compile_programs() {
     local program=(generate.c program.c sources.c)
     $cc -o "$programs/differ" differ.c pair.c compare.c "${program[@]}" &&
         $cc -shared -fPIC -o "$programs/mutant.so" mutant.c -ldl &&
-        $cc -pthread -o "$programs/actor" actor.c process.c stream.c kcopy.c copy.c attributes.c \
+        $cc -pthread -o "$programs/actor" actor.c process.c stream.c kcopy.c many.c copy.c attributes.c \
             files.c buffers.c trace.c "${program[@]}"
 }
 

@@ -35,26 +35,40 @@ static bool in_hole(int number, uint64_t offset)
     return catalogue[number].holes && (offset / (64 * KIB)) % 2 == 1;
 }
 
-void source_fill(int number, unsigned char *bytes)
+/* The bytes from `at` on: called for one piece after another, with the same state. A piece begins at a word. */
+static void fill_piece(int number, uint64_t *state, uint64_t at, unsigned char *bytes, uint64_t count)
 {
-    uint64_t state = 0x9e3779b97f4a7c15u * (uint64_t)(number + 1), size = source_size(number);
-    for (uint64_t at = 0; at < size; at += 8) {
-        if (catalogue[number].repeating && at % PAGE == 0)
-            state = (uint64_t)number + 77;
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        uint64_t word = in_hole(number, at) ? 0 : state;
-        memcpy(bytes + at, &word, size - at < 8 ? size - at : 8);
+    for (uint64_t done = 0; done < count; done += 8) {
+        if (catalogue[number].repeating && (at + done) % PAGE == 0)
+            *state = (uint64_t)number + 77;
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        uint64_t word = in_hole(number, at + done) ? 0 : *state;
+        memcpy(bytes + done, &word, count - done < 8 ? count - done : 8);
     }
 }
 
-static bool write_data(int fd, int number, const unsigned char *bytes)
+static uint64_t first_state(int number)
 {
-    uint64_t size = source_size(number), step = 64 * KIB;
-    for (uint64_t at = 0; at < size; at += step) {
-        uint64_t part = size - at < step ? size - at : step;
-        if (!in_hole(number, at) && pwrite(fd, bytes + at, part, (off_t)at) != (ssize_t)part)
+    return 0x9e3779b97f4a7c15u * (uint64_t)(number + 1);
+}
+
+void source_fill(int number, unsigned char *bytes)
+{
+    uint64_t state = first_state(number);
+    fill_piece(number, &state, 0, bytes, source_size(number));
+}
+
+/* In pieces, since a program that makes its source would spend most of its time on fresh memory for the whole. */
+static bool write_data(int fd, int number)
+{
+    static unsigned char piece[64 * KIB];
+    uint64_t size = source_size(number), state = first_state(number);
+    for (uint64_t at = 0; at < size; at += sizeof piece) {
+        uint64_t part = size - at < sizeof piece ? size - at : sizeof piece;
+        fill_piece(number, &state, at, piece, part);
+        if (!in_hole(number, at) && pwrite(fd, piece, part, (off_t)at) != (ssize_t)part)
             return false;
     }
     return ftruncate(fd, (off_t)size) == 0;
@@ -62,15 +76,9 @@ static bool write_data(int fd, int number, const unsigned char *bytes)
 
 bool source_make(int dirfd, const char *name, int number)
 {
-    unsigned char *bytes = malloc(source_size(number) + 8);
     int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool made = bytes && fd >= 0;
-    if (made) {
-        source_fill(number, bytes);
-        made = write_data(fd, number, bytes) && fchmod(fd, 0666) == 0;
-    }
+    bool made = fd >= 0 && write_data(fd, number) && fchmod(fd, 0666) == 0;
     if (fd >= 0)
         close(fd);
-    free(bytes);
     return made;
 }

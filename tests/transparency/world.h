@@ -32,7 +32,8 @@ struct world {
     struct buffer buffers[BUFFERS];
     struct mapping maps[MAPS];
     unsigned char *stack;
-    bool foreign; /* this is the helper: another process, while the copy runs */
+    bool foreign;  /* this is the helper: another process, while the copy runs */
+    bool parallel; /* two threads are copying, maybe to one file: neither knows how far it is written */
     bool timer;
     bool direct; /* there is O_DIRECT in the program */
     int exit_status;
@@ -77,8 +78,10 @@ void perform_lease(const struct op *op);
 void perform_limit(const struct op *op);
 void perform_numbers(const struct op *op);
 
-/* copy.c, kcopy.c, stream.c */
+/* copy.c, many.c, kcopy.c, stream.c */
 void perform_copy(const struct op *op);
+void perform_many(const struct op *op);
+void remember_place(int file, off_t shift);
 void remember_shift(int src_slot, off_t from, off_t to);
 void perform_kcopy(const struct op *op);
 void perform_stream(const struct op *op);

@@ -3,6 +3,7 @@
 #include "../../core/syscalls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <stddef.h>
 #include <string.h>
@@ -81,6 +82,17 @@ int extents_map(int fd, uint64_t from, uint64_t n, enum extent_use use, struct e
     if (answer.head.fm_mapped_extents > EXTENTS)
         return -EIO;
     return extents_take(answer.extents, answer.head.fm_mapped_extents, from, n, use, map);
+}
+
+int extents_of_device(int fd, uint64_t size, uint64_t from, uint64_t n, struct extent_map *map)
+{
+    unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    if (from >= size)
+        return -EIO;
+    if (n > size - from)
+        n = size - from;
+    *map = (struct extent_map){.from = from, .end = from + n, .count = 1, .list = {{from, n, from}}};
+    return (int)KERNEL(SYS_sync_file_range, fd, from, n, all);
 }
 
 /* The first extent that ends behind `at`, or NULL. */

@@ -60,25 +60,32 @@ static bool lease_give(int fd)
     return KERNEL(SYS_fcntl, fd, F_SETLEASE, F_UNLCK) == 0;
 }
 
-bool leases_take(int source, int destination)
+bool leases_take(const struct file_pair *pair)
 {
-    if (!lease_take(source, F_RDLCK))
+    if (!pair->raw_source && !lease_take(pair->source, F_RDLCK))
         return false;
-    if (lease_take(destination, F_WRLCK))
+    if (pair->raw_destination || lease_take(pair->destination, F_WRLCK))
         return true;
-    lease_give(source);
+    if (!pair->raw_source)
+        lease_give(pair->source);
     return false;
 }
 
-bool leases_wanted(int source, int destination)
+static bool is_held(int fd, int type)
 {
-    return KERNEL(SYS_fcntl, source, F_GETLEASE) != F_RDLCK || KERNEL(SYS_fcntl, destination, F_GETLEASE) != F_WRLCK;
+    return KERNEL(SYS_fcntl, fd, F_GETLEASE) == type;
 }
 
-bool leases_give(int source, int destination)
+bool leases_wanted(const struct file_pair *pair)
 {
-    bool destination_held = lease_give(destination);
-    bool source_held = lease_give(source);
+    return (!pair->raw_source && !is_held(pair->source, F_RDLCK)) ||
+           (!pair->raw_destination && !is_held(pair->destination, F_WRLCK));
+}
+
+bool leases_give(const struct file_pair *pair)
+{
+    bool destination_held = pair->raw_destination || lease_give(pair->destination);
+    bool source_held = pair->raw_source || lease_give(pair->source);
     return destination_held && source_held;
 }
 

@@ -9,21 +9,24 @@
 #ifndef LIBOFFLOAD_LEASE_H
 #define LIBOFFLOAD_LEASE_H
 
+#include "../engine.h"
+
 #include <stdbool.h>
 
 /*
- * Takes a read lease on the source and a write lease on the destination. False, and nothing is held, if one cannot be
+ * Takes a read lease on the source and a write lease on the destination; there are none of block devices, so that these
+ * count as held. False, and nothing is held, if one cannot be
  * had: the source is open for writing anywhere, the destination open at all but by this one description, the program
  * has leases or asynchronous input of its own there, or the process lacks CAP_LEASE and does not own the file. All
  * signals must be blocked, and the process must have one thread.
  */
-bool leases_take(int source, int destination);
+bool leases_take(const struct file_pair *pair);
 
 /* Whether someone waits for either, or either is gone. */
-bool leases_wanted(int source, int destination);
+bool leases_wanted(const struct file_pair *pair);
 
 /* Gives both back. True if both were held until now. */
-bool leases_give(int source, int destination);
+bool leases_give(const struct file_pair *pair);
 
 /* For how many milliseconds the kernel makes others wait at most; 0: as long as it takes. -1 if it does not say. */
 long leases_last(void);

@@ -8,7 +8,6 @@
 #include "plaincopy.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <time.h>
 
 /* What blocks are given to at once: what they are for is copied before anything else. */
@@ -25,7 +24,7 @@ static bool time_is_up(const struct step *s)
 /* Whether the step may end with all before `to` copied. */
 static bool may_end(const struct step *s, uint64_t to)
 {
-    return to >= s->promised && (time_is_up(s) || leases_wanted(s->pair->source, s->pair->destination));
+    return to >= s->promised && (time_is_up(s) || leases_wanted(s->pair));
 }
 
 static bool by_plain_calls(struct step *s, uint64_t from, uint64_t to, uint64_t n)
@@ -45,10 +44,29 @@ static struct run_side destination_side(const struct step *s, uint64_t to)
     return (struct run_side){&s->destination_map, &s->destination, to};
 }
 
+static uint64_t size_of(int fd)
+{
+    struct file_state now;
+    return guard_look(fd, &now) ? (uint64_t)now.size : 0;
+}
+
+static int map_source(struct step *s, uint64_t from, uint64_t n)
+{
+    int fd = s->pair->source;
+    return s->pair->raw_source ? extents_of_device(fd, size_of(fd), from, n, &s->source_map)
+                               : extents_map(fd, from, n, EXTENT_SOURCE, &s->source_map);
+}
+
+static int map_destination(struct step *s, uint64_t to, uint64_t n)
+{
+    int fd = s->pair->destination;
+    return s->pair->raw_destination ? extents_of_device(fd, size_of(fd), to, n, &s->destination_map)
+                                    : extents_map(fd, to, n, EXTENT_DESTINATION, &s->destination_map);
+}
+
 static bool map_both(struct step *s, uint64_t from, uint64_t to, uint64_t n)
 {
-    return extents_map(s->pair->source, from, n, EXTENT_SOURCE, &s->source_map) == 0 &&
-           extents_map(s->pair->destination, to, n, EXTENT_DESTINATION, &s->destination_map) == 0;
+    return map_source(s, from, n) == 0 && map_destination(s, to, n) == 0;
 }
 
 /* Whether the device is still where it was: a logical volume can be moved under a mounted file system. */
@@ -119,12 +137,6 @@ static int64_t copy_run(struct step *s, uint64_t from, uint64_t to, uint64_t n, 
 
 /* ---- what lies there ---- */
 
-static uint64_t size_of(int fd)
-{
-    struct stat st;
-    return KERNEL(SYS_fstat, fd, &st) == 0 ? (uint64_t)st.st_size : 0;
-}
-
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -169,7 +181,7 @@ static int64_t copy_data(struct step *s, uint64_t from, uint64_t to, uint64_t si
     }
     if (part)
         s->promised = to + part;
-    if (part && extents_map(s->pair->destination, to, part, EXTENT_DESTINATION, &s->destination_map) < 0) {
+    if (part && map_destination(s, to, part) < 0) {
         *why = REASON_NOT_PLAIN;
         return -EOPNOTSUPP;
     }

@@ -32,7 +32,7 @@ struct step {
 };
 
 /*
- * Copies n bytes from `from` to `to`, both multiples of the granule, in part or all. Both files' leases are held. Returns
+ * Copies n bytes from `from` to `to`, both multiples of the granule, in part or all. Both files' leases are held, and devices claimed. Returns
  * how many bytes from there on the destination holds, or a negative errno and, in *why, the reason for users. After
  * step->failed no other may be tried with these files.
  */

@@ -73,6 +73,12 @@ static bool has_privileges(int fd)
     return KERNEL(SYS_fgetxattr, fd, "security.capability", capabilities, sizeof capabilities) >= 0;
 }
 
+enum reason suits_raw_destination(int fd)
+{
+    int read_only = 0;
+    return KERNEL(SYS_ioctl, fd, BLKROGET, &read_only) == 0 && !read_only ? REASON_NONE : REASON_NOT_WRITABLE;
+}
+
 enum reason suits_destination(int fd)
 {
     if (!is_plain(fd) || !takes_direct_io(fd))

@@ -22,4 +22,7 @@ extern const char *suits_threads;
 enum reason suits_source(int fd);
 enum reason suits_destination(int fd);
 
+/* REASON_NONE if the block device takes writes. */
+enum reason suits_raw_destination(int fd);
+
 #endif

@@ -210,6 +210,7 @@ on_protocol() { # NAME
 nfs_cases() {
     on_nfs xfs || fail "cannot mount xfs"
     on_mount "NFS of xfs" yes dd
+    verdict "256 MiB, NFS of xfs" large dd python busybox
     on_nfs ext4 || fail "cannot mount ext4"
     on_mount "NFS of ext4" no dd python busybox
     verdict "what is not cached comes over the wire once, NFS of ext4" cold dd $((size * 105 / 100))
@@ -232,4 +233,4 @@ smb_cases() {
     verdict "from one SMB share to another" across busybox "$scratch/smb-xfs" "$scratch/smb-ext4"
 }
 
-on_file_servers "$file_servers" 13 20
+on_file_servers "$file_servers" 14 20

@@ -1,0 +1,47 @@
+#include "claim.h"
+
+#include "../../core/private.h"
+#include "../../core/syscalls.h"
+#include "text.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* A lock that belongs to an open file description (F_OFD_GETLK) meets those of every process, this one too. */
+static bool is_locked(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return KERNEL(SYS_fcntl, fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
+}
+
+/* The claim's descriptor, or -1. */
+static int claim_take(int fd)
+{
+    char path[TEXT_PATH] = "/proc/self/fd/";
+    if (is_locked(fd) || !text_append_number(path, (uint64_t)fd))
+        return -1;
+    int flags = O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC;
+    int claim = private_descriptor(KERNEL(SYS_openat, AT_FDCWD, path, flags));
+    return claim < 0 ? -1 : claim;
+}
+
+enum reason claims_take(const struct file_pair *pair, struct claims *claims)
+{
+    *claims = (struct claims){-1, -1};
+    if (pair->raw_source)
+        claims->source = claim_take(pair->source);
+    if (pair->raw_destination)
+        claims->destination = claim_take(pair->destination);
+    if (pair->raw_source == (claims->source >= 0) && pair->raw_destination == (claims->destination >= 0))
+        return REASON_NONE;
+    claims_give(claims);
+    return REASON_CLAIMED;
+}
+
+void claims_give(const struct claims *claims)
+{
+    if (claims->source >= 0)
+        KERNEL(SYS_close, claims->source);
+    if (claims->destination >= 0)
+        KERNEL(SYS_close, claims->destination);
+}
