@@ -45,10 +45,13 @@ void putting_opened(const FILE *stream, const char *mode)
         __atomic_store_n(&file_functions, functions_of(stream), __ATOMIC_RELAXED);
 }
 
+/* Whether pthread_create(3) has a hook (calls.def), without which a copy could go on beside a thread that came unseen. */
+#define THREADS_ARE_SEEN __GLIBC_PREREQ(2, 34)
+
 /* A file's stream, for writing alone, and of bytes. `putting`: whether it has been written to. */
 static bool is_for_writing(const FILE *stream, int putting)
 {
-    return (stream->_flags & DECIDING) == (MAGIC | NO_READS | putting) &&
+    return THREADS_ARE_SEEN && (stream->_flags & DECIDING) == (MAGIC | NO_READS | putting) &&
            !(stream->_flags2 & (MAPPED | NOT_CANCELLED)) && stream->_mode <= 0 && stream->_cur_column == 0 &&
            stream->_vtable_offset == 0 && stream->_fileno >= 0 && functions_of(stream) == file_functions;
 }
