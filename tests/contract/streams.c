@@ -648,6 +648,38 @@ static void changed_in_place(void)
     close_both();
 }
 
+/* Another process has written the whole source anew, of other bytes, when what libc has written unseen comes to light. */
+static void rewritten_by_another(void)
+{
+    int asks[2], tells[2];
+    pid_t child;
+    char word = 0;
+
+    if (pipe(asks) || pipe(tells))
+        die("pipe");
+    child = fork();
+    if (child == 0) {
+        int fd = open("../source", O_RDWR);
+        struct stat st;
+
+        memset(buffer, 'n', sizeof buffer);
+        if (read(asks[0], &word, 1) == 1 && fstat(fd, &st) == 0)
+            for (off_t at = 0; at < st.st_size; at += BLOCK)
+                if (pwrite(fd, buffer, at + BLOCK < st.st_size ? BLOCK : (size_t)(st.st_size - at), at) < 0)
+                    die("pwrite");
+        fsync(fd);
+        _exit(write(tells[1], &word, 1) != 1);
+    }
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    put_much();
+    if (write(asks[1], &word, 1) != 1 || read(tells[0], &word, 1) != 1)
+        die("the other process");
+    say_state();
+    close_both();
+    waitpid(child, NULL, 0);
+}
+
 /* ---- what fails ----------------------------------------------------------------------------------------- */
 
 static void limited(void)
@@ -864,6 +896,7 @@ static const struct corner {
     CORNER(bytes_pushed_back, NONE),
     CORNER(bytes_taken_one_by_one, NONE),
     CORNER(changed_in_place, NONE),
+    CORNER(rewritten_by_another, NONE),
     CORNER(limited, NONE),
     CORNER(limited_at_once, NONE),
     CORNER(memory_that_is_not_there, NONE),
