@@ -45,8 +45,16 @@ static void stream_closing(FILE *stream)
     unseen_forget(fd);
 }
 
+/* libc moves a stream that appends to the file's end when it opens it: not to what is ahead of the program. */
+static void stream_opening(const char *path, const char *mode)
+{
+    if (path && mode[0] == 'a')
+        copy_settle_path(AT_FDCWD, path, 0);
+}
+
 EXPORT FILE *fopen(const char *path, const char *mode)
 {
+    stream_opening(path, mode);
     return file_opened(original_fopen(path, mode), mode);
 }
 
@@ -65,6 +73,7 @@ EXPORT FILE *fdopen(int fd, const char *mode)
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
     stream_closing(stream);
+    stream_opening(path, mode);
     return file_opened(original_freopen(path, mode, stream), mode);
 }
 
