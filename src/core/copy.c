@@ -243,6 +243,19 @@ static bool used_unseen(const struct unseen_use *set, const struct file_state *f
 }
 
 /*
+ * Whether the file is behind the descriptor of a standard stream, which each process has, other than `but`: what is
+ * written to that by its stream goes to the offset that the program's writes go to, and is found (session_settle()).
+ */
+static bool standard_stream_has(const struct file_state *file, int but)
+{
+    struct file_state other;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fd != but && guard_look(fd, &other) && guard_same_file(&other, file))
+            return true;
+    return false;
+}
+
+/*
  * May it run ahead although the destination is a stream's? What libc writes unseen goes to the descriptor's offset and
  * can be told from what a clone has put there (session_settle()), if no other thread settles at that moment; and what it
  * reads unseen would be too long, but from a descriptor for writing alone.
@@ -257,7 +270,8 @@ static bool stream_may_run(const struct session *s, const struct candidate *c)
 /* Is the destination written, or looked at, where no hook sees it? */
 static enum reason unseen_uses(const struct session *s, const struct candidate *c)
 {
-    if (used_unseen(&streamed, &c->destination_state, stream_may_run(s, c) ? c->destination : -1))
+    if (used_unseen(&streamed, &c->destination_state, stream_may_run(s, c) ? c->destination : -1) ||
+        standard_stream_has(&c->destination_state, c->destination))
         return REASON_STREAMED;
     return used_unseen(&mapped, &c->destination_state, -1) ? REASON_MAPPED : REASON_NONE;
 }
