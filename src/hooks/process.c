@@ -127,6 +127,16 @@ static bool concerns_no_file(long number)
     }
 }
 
+/* As fork(3) does: what the process has open is the child's too. */
+static bool starts_process(long number)
+{
+#if defined(SYS_fork)
+    if (number == SYS_fork || number == SYS_vfork)
+        return true;
+#endif
+    return number == SYS_clone || number == SYS_clone3;
+}
+
 static void before_system_call(long number, long a, long b)
 {
     if (number == SYS_close)
@@ -151,6 +161,8 @@ EXPORT long syscall(long number, ...)
         return copy_range_by_number(a);
     if (number == SYS_close)
         owned_set((int)a[0], false);
+    if (starts_process(number))
+        owned_forget_all();
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
     return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
