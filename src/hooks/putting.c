@@ -1,6 +1,7 @@
 #include "putting.h"
 
 #include "../core/copy.h"
+#include "../core/guards.h"
 
 int __overflow(FILE *stream, int c); /* what putc_unlocked(3) calls */
 
@@ -74,7 +75,9 @@ static bool pointers_fit(const FILE *stream)
 
 void putting_begin(FILE *stream, size_t n)
 {
-    if (!is_for_writing(stream, 0) || stream->_IO_write_base)
+    struct file_state file;
+    /* A terminal's stream turns out to be line buffered: then it is to be told by the write itself. */
+    if (!is_for_writing(stream, 0) || stream->_IO_write_base || !guard_look(stream->_fileno, &file))
         return;
     __overflow(stream, EOF);
     if (n >= (size_t)(stream->_IO_buf_end - stream->_IO_buf_base))
@@ -95,9 +98,18 @@ static void leave_empty(FILE *stream, size_t n)
         stream->_offset += (off_t)n;
 }
 
+/* Whether it is the stream's own buffer, perhaps, that is put: what goes through the buffer changes it on the way. */
+static bool is_of_buffer(const FILE *stream, const void *data, size_t n)
+{
+    uintptr_t from = (uintptr_t)data, base = (uintptr_t)stream->_IO_buf_base, end = (uintptr_t)stream->_IO_buf_end;
+    return from < end && (base < from || n > base - from);
+}
+
 bool putting_serve(FILE *stream, const void *data, size_t n)
 {
     size_t room = putting_room(stream), block = (size_t)(stream->_IO_buf_end - stream->_IO_buf_base);
+    if (n <= room || is_of_buffer(stream, data, n))
+        return false;
     size_t kept = block >= SMALLEST_BLOCK ? (n - room) % block : 0, written = n - kept;
     const struct iovec pieces[2] = {{stream->_IO_write_base, putting_pending(stream)}, {(void *)data, written}};
     size_t all = pieces[0].iov_len + written;
