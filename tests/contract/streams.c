@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -571,6 +572,55 @@ static void duplicated(void)
     close_both();
 }
 
+/* It stands at the end of what the first has written, before anything is put into it. */
+static void opened_again_to_append(void)
+{
+    FILE *again;
+
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    again = opened(fopen("copy", "a"));
+    say("told", ftell(again));
+    say("at", (long)lseek(fileno(again), 0, SEEK_CUR));
+    fputs("by another", again);
+    fclose(again);
+    close_both();
+}
+
+/* Its descriptor means another file from then on. */
+static void other_file_put_beneath(void)
+{
+    int fd = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    FILE *reads = opened(fopen("other", "w+"));
+
+    source = opened(fopen("../source", "r"));
+    dup2(fd, fileno(reads));
+    close(fd);
+    for (int i = 0; i < HALF; i++)
+        if (write(fileno(reads), buffer, fread(buffer, 1, BLOCK, source)) != BLOCK)
+            die("write");
+    say("read", getc(reads));
+    fclose(reads);
+}
+
+/* The file is standard output's as well, which has a place of its own there. */
+static void standard_output_leads_there(void)
+{
+    int kept = dup(1), fd = open("copy", O_RDWR | O_CREAT, 0644);
+
+    dup2(fd, 1);
+    close(fd);
+    setvbuf(stdout, NULL, _IOFBF, 4096);
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    for (int i = 0; i < 1000; i++)
+        printf("line %d\n", i);
+    copy_pieces(BLOCK, 1);
+    fclose(copy);
+    fflush(stdout);
+    dprintf(kept, "done\n");
+}
+
 static void standard_output(void)
 {
     int kept = dup(1);
@@ -763,6 +813,34 @@ static void child_writes_too(void)
     close_both();
 }
 
+/* Started by number. It has the descriptor from then on, and sees what is there. */
+static void child_by_number(void)
+{
+    int asks[2], tells[2];
+    struct stat st;
+    pid_t child;
+    char word = 0;
+
+    open_both("w");
+    copy_pieces(BLOCK, 3);
+    if (pipe(asks) || pipe(tells))
+        die("pipe");
+    fflush(stdout);
+    child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) {
+        if (read(asks[0], &word, 1) != 1 || fstat(fileno(copy), &st) || write(fileno(copy), "by the child", 12) != 12)
+            _exit(1);
+        _exit(write(tells[1], &st.st_size, sizeof st.st_size) != sizeof st.st_size);
+    }
+    copy_pieces(BLOCK, HALF);
+    if (write(asks[1], &word, 1) != 1 || read(tells[0], &st.st_size, sizeof st.st_size) != sizeof st.st_size)
+        die("the child");
+    waitpid(child, NULL, 0);
+    say("the child saw", st.st_size);
+    say_state();
+    close_both();
+}
+
 static void *nothing_done_by_it(void *nothing)
 {
     return nothing;
@@ -890,6 +968,9 @@ static const struct corner {
     CORNER(two_of_one_descriptor, NONE),
     CORNER(read_by_another, NONE),
     CORNER(duplicated, NONE),
+    CORNER(opened_again_to_append, NONE),
+    CORNER(other_file_put_beneath, NONE),
+    CORNER(standard_output_leads_there, NONE),
     CORNER(standard_output, HALF_OF_IT),
     CORNER(functions_of_its_own, NONE),
     CORNER(in_memory, NONE),
@@ -902,6 +983,7 @@ static const struct corner {
     CORNER(memory_that_is_not_there, NONE),
     CORNER(numbers_that_overflow, NONE),
     CORNER(child_writes_too, NONE),
+    CORNER(child_by_number, NONE),
     CORNER(thread_puts_too, NONE),
     CORNER(thread_puts_all_along, NONE),
     CORNER(thread_of_the_standard, HALF_OF_IT),
