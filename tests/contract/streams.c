@@ -832,7 +832,7 @@ static void child_by_number(void)
             _exit(1);
         _exit(write(tells[1], &st.st_size, sizeof st.st_size) != sizeof st.st_size);
     }
-    copy_pieces(BLOCK, HALF);
+    copy_pieces(8192, 200);
     if (write(asks[1], &word, 1) != 1 || read(tells[0], &st.st_size, sizeof st.st_size) != sizeof st.st_size)
         die("the child");
     waitpid(child, NULL, 0);
