@@ -661,6 +661,131 @@ static void in_memory(void)
     say("closed", fclose(copy));
 }
 
+static void of_every_mode(void)
+{
+    static const char *const modes[] = {"we", "wb", "wx", "wm", "wc", "wcme", "w,ccs=UTF-8", "wb+", "a", "r+", "r+m"};
+
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        if (modes[i][1] == 'x')
+            unlink("copy");
+        open_both(modes[i]);
+        copy_pieces(BLOCK, 3);
+        say_state();
+        copy_pieces(1000, 10);
+        say("flushed", fflush_unlocked(copy));
+        say_state();
+        close_both();
+    }
+}
+
+/*
+ * What is put begins in the stream's own buffer, and holds what the source holds until the putting changes it: 3000 bytes
+ * wait in the buffer, the next 1096 are the buffer's from 1000 on, and take the place of those behind the 3000.
+ */
+static void own_buffer_as_data(void)
+{
+    enum { WAIT = 3000, FROM = 1000, AT = 3 * BLOCK, MADE = 5 * BLOCK };
+    char *own = program_buffer + 8192;
+    int fd = open("made", O_RDWR | O_CREAT | O_TRUNC, 0644), from = open("../source", O_RDONLY);
+
+    if (read(from, buffer, MADE) != MADE)
+        die("read");
+    memcpy(buffer + AT + WAIT, buffer + AT + FROM, WAIT - FROM);
+    if (write(fd, buffer, MADE) != MADE || fsync(fd))
+        die("write");
+    close(fd);
+    close(from);
+    source = opened(fopen("made", "r"));
+    copy = opened(fopen("copy", "w"));
+    setvbuf(copy, own, _IOFBF, 4096);
+    copy_pieces(BLOCK, 3);
+    copy_pieces(WAIT, 1);
+    say("read", (long)fread(buffer, 1, 8192, source));
+    memcpy(own + WAIT, buffer + WAIT - FROM, 8192 - (WAIT - FROM));
+    say("put", (long)fwrite(own + FROM, 1, 8192, copy));
+    say_state();
+    close_both();
+}
+
+static void read_from_though_for_writing(void)
+{
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    copy_pieces(100, 1);
+    say("got", getc(copy));
+    say_state();
+    say("copied", copy_pieces(BLOCK, 3));
+    clearerr(copy);
+    say("copied", copy_pieces(BLOCK, 3));
+    say_state();
+    say("pushed back", ungetc('u', copy));
+    say("copied", copy_pieces(BLOCK, 3));
+    say_state();
+    close_both();
+}
+
+static void flushed_by_all_names(void)
+{
+    open_both("w");
+    copy_pieces(10000, HALF);
+    say("flushed", fflush_unlocked(copy));
+    say_state();
+    copy_pieces(10000, HALF);
+    setlinebuf(copy);
+    say_state();
+    copy_pieces(10000, HALF);
+    __fpurge(copy);
+    say_state();
+    copy_pieces(10000, HALF);
+    setbuf(copy, program_buffer);
+    copy_pieces(10000, HALF);
+    _flushlbf();
+    say_state();
+    copy_rest();
+    say("all closed", fcloseall());
+}
+
+/* Another file, written through the stream that has been opened on the first. */
+static void other_file_put_beneath_and_written(void)
+{
+    int fd;
+
+    source = opened(fopen("../source", "r"));
+    copy = opened(fopen("other", "w"));
+    copy_pieces(BLOCK, 3);
+    copy_pieces(100, 1);
+    fd = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    dup2(fd, fileno(copy));
+    copy_pieces(BLOCK, HALF);
+    say_state();
+    say("at", (long)lseek(fd, 0, SEEK_CUR));
+    put_much();
+    close(fd);
+    say_state();
+    copy_rest();
+    close_both();
+}
+
+static void straight_to_the_disk(void)
+{
+    static char aligned[2 * BLOCK] __attribute__((aligned(4096)));
+    int fd = open("copy", O_WRONLY | O_CREAT | O_TRUNC | O_DIRECT | O_SYNC, 0644);
+
+    source = opened(fopen("../source", "r"));
+    copy = opened(fdopen(fd, "w"));
+    setvbuf(copy, aligned, _IOFBF, BLOCK);
+    for (int i = 0; i < HALF; i++)
+        if (fread(aligned + BLOCK, 1, BLOCK, source) != BLOCK || fwrite(aligned + BLOCK, 1, BLOCK, copy) != BLOCK)
+            die("fwrite");
+    say_state();
+    errno = 0;
+    say("read", (long)fread(buffer + 1, 1, BLOCK, source));
+    say("written", (long)fwrite(buffer + 1, 1, 2 * BLOCK, copy));
+    printf("errno %d\n", errno);
+    say_state();
+    close_both();
+}
+
 /* ---- the source ---------------------------------------------------------------------------------------- */
 
 static void bytes_pushed_back(void)
@@ -974,6 +1099,12 @@ static const struct corner {
     CORNER(standard_output, HALF_OF_IT),
     CORNER(functions_of_its_own, NONE),
     CORNER(in_memory, NONE),
+    CORNER(of_every_mode, NONE),
+    CORNER(own_buffer_as_data, NONE),
+    CORNER(read_from_though_for_writing, NONE),
+    CORNER(flushed_by_all_names, NONE),
+    CORNER(other_file_put_beneath_and_written, NONE),
+    CORNER(straight_to_the_disk, HALF_OF_IT),
     CORNER(bytes_pushed_back, NONE),
     CORNER(bytes_taken_one_by_one, NONE),
     CORNER(changed_in_place, NONE),
