@@ -58,43 +58,39 @@ EXPORT size_t fwrite_unlocked(const void *data, size_t size, size_t count, FILE 
 /* ---- reading ---- */
 
 /*
- * Leaves a note of what was read from the stream's descriptor, if the bytes are those before its offset; else of the file
- * alone. That cannot be seen where another thread may have closed the stream by now.
+ * Leaves a note of what was read, if the bytes are those before the descriptor's offset; else of the file alone. None
+ * where another thread may have closed the stream by now.
  */
-static size_t note_read(int fd, const FILE *stream, const void *data, size_t size, size_t count)
+static size_t note_read(const FILE *stream, const void *data, size_t size, size_t count)
 {
     size_t n = size * count;
-    if (n < GUESS_LEAST || fd < 0)
+    if (n < GUESS_LEAST || !*underway_single || stream->_fileno < 0)
         return count;
-    if (*underway_single && stream->_IO_read_ptr == stream->_IO_read_end)
-        copy_read(fd, data, (ssize_t)n);
-    else if (!recogniser_is_irregular(fd))
-        recogniser_note_source(fd);
+    if (stream->_IO_read_ptr == stream->_IO_read_end)
+        copy_read(stream->_fileno, data, (ssize_t)n);
+    else if (!recogniser_is_irregular(stream->_fileno))
+        recogniser_note_source(stream->_fileno);
     return count;
 }
 
 EXPORT size_t fread(void *data, size_t size, size_t count, FILE *stream)
 {
-    int fd = stream->_fileno;
-    return note_read(fd, stream, data, size, original_fread(data, size, count, stream));
+    return note_read(stream, data, size, original_fread(data, size, count, stream));
 }
 
 EXPORT size_t fread_unlocked(void *data, size_t size, size_t count, FILE *stream)
 {
-    int fd = stream->_fileno;
-    return note_read(fd, stream, data, size, original_fread_unlocked(data, size, count, stream));
+    return note_read(stream, data, size, original_fread_unlocked(data, size, count, stream));
 }
 
 EXPORT size_t __fread_chk(void *data, size_t room, size_t size, size_t count, FILE *stream)
 {
-    int fd = stream->_fileno;
-    return note_read(fd, stream, data, size, original___fread_chk(data, room, size, count, stream));
+    return note_read(stream, data, size, original___fread_chk(data, room, size, count, stream));
 }
 
 EXPORT size_t __fread_unlocked_chk(void *data, size_t room, size_t size, size_t count, FILE *stream)
 {
-    int fd = stream->_fileno;
-    return note_read(fd, stream, data, size, original___fread_unlocked_chk(data, room, size, count, stream));
+    return note_read(stream, data, size, original___fread_unlocked_chk(data, room, size, count, stream));
 }
 
 /* ---- seeking: from the file's end perhaps, and what is written next is written elsewhere ---- */
