@@ -137,10 +137,10 @@ EXPORT int dup(int fd)
     return copy_duplicated(fd, original_dup(fd));
 }
 
-/* A stream that has the number goes on with it, and so with what it means from now on. */
+/* A stream that has the number goes on with it, and so with what it means from now on: what it meant, if that failed. */
 static int put_beneath(int as, bool streams, int result)
 {
-    if (streams && result >= 0)
+    if (streams)
         unseen_add(&streamed, as);
     return result;
 }
