@@ -24,6 +24,8 @@
 #define SHORT_CALL_NS 15000000L
 /* Bytes that the program must write itself after the first cut before the session begins again; doubled by each cut. */
 #define FIRST_HOLD ((uint64_t)256 << 10)
+/* What lies in smaller pieces is not copied ahead of a stream: each would be a call of the engine's, and two looks at maps. */
+#define SMALLEST_STRETCH ((off_t)64 << 10)
 /* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
 #define DIRECT_BLOCK 4096
 
@@ -334,7 +336,7 @@ static enum reason end_with_stretch(struct session *s, off_t *end)
     off_t stretch_end = s->frontier + (off_t)s->put.n;
     if (stretch_end < *end)
         *end = stretch_end - stretch_end % (off_t)s->engine->granule(&s->pair);
-    return *end > s->frontier ? REASON_NONE : REASON_STREAMED;
+    return *end - s->frontier >= SMALLEST_STRETCH || *end == source_end(s) ? REASON_NONE : REASON_STREAMED;
 }
 
 /* Whether the destination has from there on, up to the frontier, the blocks that the last step has put there. */
