@@ -773,6 +773,12 @@ static bool is_beyond_kernel(const struct candidate *c)
     return session_choose(&asked, c) == REASON_NONE && asked.engine->beyond_kernel;
 }
 
+/* copy_file_range(2) is between regular files, and EINVAL for others (generic_file_rw_checks() in fs/read_write.c). */
+static bool is_refused_by_kernel(const struct candidate *c)
+{
+    return c->source_state.raw || c->destination_state.raw;
+}
+
 /* Whether the copy is worth a look, which is asked of every call of every program. */
 static bool may_be_beyond_kernel(const struct copied_range *r)
 {
@@ -788,7 +794,7 @@ size_t copy_range(struct copied_range *r)
     c.n = r->n < LONGEST_CALL ? r->n : LONGEST_CALL;
     c.from = begins_at(r->in, r->from);
     c.to = begins_at(r->out, r->to);
-    bool serves = c.from >= 0 && c.to >= 0 && fits(&c, NULL) && c.refused == REASON_NONE;
+    bool serves = c.from >= 0 && c.to >= 0 && fits(&c, NULL) && c.refused == REASON_NONE && !is_refused_by_kernel(&c);
     if (serves && !is_beyond_kernel(&c)) {
         recogniser_refused(r->in, r->out, true);
         serves = false;

@@ -119,7 +119,7 @@ static enum reason take_back(const struct session *s, const struct candidate *c,
 {
     struct file_state now;
     off_t end = c->to + (off_t)n, was = s->left.size > c->to ? s->left.size : c->to;
-    if (s->engine->in_place || !guard_look(s->pair.destination, &now))
+    if (s->engine->in_place || !guard_look(s->pair.destination, &now) || !guard_same_file(&now, &s->left))
         return why;
     if (now.size > was && now.size <= end)
         KERNEL(SYS_ftruncate, s->pair.destination, was);

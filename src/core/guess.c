@@ -73,7 +73,7 @@ static bool holds(struct candidate *c, int source, off_t from, off_t size)
 /* Is it a file that a clone to the destination could be of? */
 static bool is_likely(const struct candidate *c, int source, struct file_state *state)
 {
-    return source != c->destination && guard_look(source, state) && state->size > 0 &&
+    return source != c->destination && guard_look(source, state) && !state->raw && state->size > 0 &&
            !settings_too_small(state->size) && state->device == c->destination_state.device;
 }
 

@@ -266,7 +266,7 @@ enum reason session_limits(const struct session *s, off_t end, uint64_t bytes)
 {
     struct rlimit limit;
     if (s->pair.raw_destination)
-        return REASON_NONE;
+        return end <= s->left.size ? REASON_NONE : REASON_SPACE;
     if (KERNEL(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) < 0 || (rlim_t)end > limit.rlim_cur)
         return REASON_LIMITED;
     struct statfs fs;

@@ -107,7 +107,7 @@ void session_identify(struct session *session, const struct candidate *candidate
 
 /*
  * Would a plain copy up to `end` meet the file size limit, or one of that many bytes a full disk, which an engine might
- * not meet? REASON_NONE if not. A block device knows neither (blkdev_write_iter() in block/fops.c).
+ * not meet? REASON_NONE if not. A block device knows neither, but has an end (blkdev_write_iter() in block/fops.c).
  */
 enum reason session_limits(const struct session *session, off_t end, uint64_t bytes);
 

@@ -115,14 +115,15 @@ static enum reason refuses(const struct file_pair *pair)
     struct claims claims;
     enum reason why = files_refuse(pair);
     if (why == REASON_NONE)
-        why = claims_take(pair, &claims);
-    if (why == REASON_NONE) {
-        claims_give(&claims);
         why = open_disks(pair, &source, &destination, &engine, &disks);
-    }
     if (why != REASON_NONE)
         return why;
     engine->close(&disks);
+    /* Others notice a claim: it is not made on a device whose disk would not copy. */
+    why = claims_take(pair, &claims);
+    if (why != REASON_NONE)
+        return why;
+    claims_give(&claims);
     struct file_state now;
     bool is_new = guard_look(pair->destination, &now) && now.size == 0;
     return is_new && !allocate_may_work(pair) ? REASON_UNWRITTEN : REASON_NONE;
@@ -155,12 +156,11 @@ static int64_t copy_leased(struct step *step, off_t from, off_t to, size_t n, en
 
 static int64_t copy_claimed(struct step *step, off_t from, off_t to, size_t n, enum reason *why)
 {
-    struct claims claims;
-    *why = claims_take(step->pair, &claims);
+    *why = claims_take(step->pair, &step->claims);
     if (*why != REASON_NONE)
         return -EBUSY;
     int64_t copied = copy_leased(step, from, to, n, why);
-    claims_give(&claims);
+    claims_give(&step->claims);
     return copied;
 }
 

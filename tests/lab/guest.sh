@@ -438,6 +438,16 @@ remove_scsi() {
     rmdir "$target"/core/fileio_0/lab* "$portal" "${portal%/*}"
 }
 
+# ---- the power ----------------------------------------------------------------------------------------
+
+# Has the machine killed where it stands, and booted again: then the test is run anew, from its beginning, with
+# OFFLOAD_TEST_CUT=STATE. Of what was written, the NVMe namespaces and the disks of `disk_of` keep what they had. Not
+# within a verdict, whose output is held back.
+cut_power() { # STATE
+    echo "lab: cut $1"
+    sleep 1000
+}
+
 # ---- copies with the library loaded -------------------------------------------------------------------
 
 # For what must happen within a time: the whole machine may stop for longer. Fails if COMMAND fails three times.

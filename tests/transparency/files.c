@@ -349,9 +349,13 @@ void perform_write(const struct op *op)
 
 static void hash_descriptor(int fd, off_t from, size_t limit)
 {
-    static unsigned char room[1 << 16];
+    static unsigned char room[1 << 16] __attribute__((aligned(4096)));
     uint64_t hash = 0;
     size_t total = 0;
+    /* A direct read that the disk cannot take is refused where there is data, and made where there is a hole; a copy
+     * of a file with holes may have one where a written copy has zeros. */
+    if (refused_by_direct(fd, room + ((size_t)from | limit) % 512))
+        return;
     while (total < limit) {
         size_t want = limit - total < sizeof room ? limit - total : sizeof room;
         ssize_t got = pread(fd, room, want, from + (off_t)total);

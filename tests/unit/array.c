@@ -263,6 +263,16 @@ Test(placements, a_disk_lies_on_itself)
     cr_expect(placement_is_nvme(makedev(8, 16)));
 }
 
+/* Zones are written in order, which the kernel counts. */
+Test(placements, no_zoned_disk)
+{
+    struct placement p;
+    put("8:0", "queue/nr_zones", "0\n");
+    put("8:16", "queue/nr_zones", "16\n");
+    cr_expect_eq(placement_find(makedev(8, 0), &p), REASON_NONE);
+    cr_expect_eq(placement_find(makedev(8, 16), &p), REASON_NOT_A_DISK);
+}
+
 /* In sysfs a partition's folder lies in its disk's. */
 static void put_partition(const char *size, const char *start)
 {

@@ -5,6 +5,7 @@
 #include "files.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -260,6 +261,29 @@ static void expect_lie_found(int64_t (*told)(struct file_pair *, off_t, off_t, s
     enum reason was = exact_write(&s, &c);
     cr_expect_eq(was, why, "%s", reason_words(was));
     cr_expect_eq(file_size(c.destination), 0, "the place is as it was");
+}
+
+/* Another file comes to be behind the destination's number, and the engine fails. */
+static int other_file;
+
+static int64_t exchange_destination(struct file_pair *pair, off_t from, off_t to, size_t n)
+{
+    (void)from, (void)to, (void)n;
+    return dup2(other_file, pair->destination) < 0 ? -errno : -EIO;
+}
+
+Test(exact, what_is_not_the_destination_any_more_is_left_alone)
+{
+    candidate_of(SIZE, 0, 0, 0, N);
+    ready();
+    other_file = file_filled(N, 3);
+    lying = *s.engine;
+    lying.copy = lie_copy;
+    lie = exchange_destination;
+    s.engine = &lying;
+    cr_expect_neq(exact_write(&s, &c), REASON_NONE);
+    cr_expect_eq(file_size(other_file), N, "it was cut off");
+    cr_expect(holes_has_blocks(other_file, 0, (off_t)N), "it was punched");
 }
 
 Test(exact, a_source_that_changes_under_the_engine)

@@ -1,5 +1,6 @@
 #include "claim.h"
 
+#include "../../core/guards.h"
 #include "../../core/private.h"
 #include "../../core/syscalls.h"
 #include "text.h"
@@ -14,24 +15,34 @@ static bool is_locked(int fd)
     return KERNEL(SYS_fcntl, fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }
 
+static bool is_device(int fd, dev_t device)
+{
+    struct file_state state;
+    return guard_look(fd, &state) && state.raw && state.device == device;
+}
+
 /* The claim's descriptor, or -1. */
-static int claim_take(int fd)
+static int claim_take(int fd, dev_t device)
 {
     char path[TEXT_PATH] = "/proc/self/fd/";
     if (is_locked(fd) || !text_append_number(path, (uint64_t)fd))
         return -1;
-    int flags = O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC;
+    int flags = O_RDONLY | O_EXCL | O_DIRECT | O_NOATIME | O_NONBLOCK | O_CLOEXEC;
     int claim = private_descriptor(KERNEL(SYS_openat, AT_FDCWD, path, flags));
-    return claim < 0 ? -1 : claim;
+    if (claim < 0 || is_device(claim, device))
+        return claim < 0 ? -1 : claim;
+    /* There is something else mounted in /proc's place. */
+    KERNEL(SYS_close, claim);
+    return -1;
 }
 
 enum reason claims_take(const struct file_pair *pair, struct claims *claims)
 {
     *claims = (struct claims){-1, -1};
     if (pair->raw_source)
-        claims->source = claim_take(pair->source);
+        claims->source = claim_take(pair->source, pair->source_device);
     if (pair->raw_destination)
-        claims->destination = claim_take(pair->destination);
+        claims->destination = claim_take(pair->destination, pair->destination_device);
     if (pair->raw_source == (claims->source >= 0) && pair->raw_destination == (claims->destination >= 0))
         return REASON_NONE;
     claims_give(claims);

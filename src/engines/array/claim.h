@@ -10,7 +10,7 @@
 
 #include "../engine.h"
 
-/* Descriptors, or -1: that side is a file, or not claimed. */
+/* Descriptors, which read past the page cache and move no time of access; or -1: that side is a file, or not claimed. */
 struct claims {
     int source, destination;
 };

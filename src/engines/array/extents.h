@@ -31,9 +31,10 @@ int extents_map(int fd, uint64_t from, uint64_t n, enum extent_use use, struct e
 
 /*
  * As extents_map(), of a block device itself that has `size` bytes: they lie where they are. What is dirty of them in the
- * device's page cache is written back, and no more.
+ * device's page cache is written back, and no more; whoever has written it is told by their own fsync(2) if that fails.
+ * `claim` is a claim's descriptor (claim.h), both offsets multiples of the device's logical block.
  */
-int extents_of_device(int fd, uint64_t size, uint64_t from, uint64_t n, struct extent_map *map);
+int extents_of_device(int claim, uint64_t size, uint64_t from, uint64_t n, struct extent_map *map);
 
 /* What extents_map() makes of the kernel's answer for the n bytes from `from` on; for it and for tests. */
 int extents_take(const struct fiemap_extent *found, unsigned count, uint64_t from, uint64_t n, enum extent_use use,

@@ -85,6 +85,13 @@ static bool leave_mapping(struct descent *d, unsigned place)
     return true;
 }
 
+/* The kernel counts how far each zone is written, by what goes through it (block/blk-zoned.c): nothing may go past it. */
+static bool has_zones(dev_t disk)
+{
+    uint64_t zones;
+    return sysfs_number(disk, "queue/nr_zones", &zones) && zones;
+}
+
 /* One step down for the piece; *arrived if there is none. */
 static bool descend(struct descent *d, unsigned place, bool *arrived)
 {
@@ -96,7 +103,7 @@ static bool descend(struct descent *d, unsigned place, bool *arrived)
         return leave_partition(part);
     if (sysfs_has(part->device, "dm/uuid"))
         return leave_mapping(d, place);
-    *arrived = placement_is_scsi(part->device) || placement_is_nvme(part->device);
+    *arrived = (placement_is_scsi(part->device) || placement_is_nvme(part->device)) && !has_zones(part->device);
     return *arrived;
 }
 

@@ -52,16 +52,16 @@ static uint64_t size_of(int fd)
 
 static int map_source(struct step *s, uint64_t from, uint64_t n)
 {
-    int fd = s->pair->source;
-    return s->pair->raw_source ? extents_of_device(fd, size_of(fd), from, n, &s->source_map)
-                               : extents_map(fd, from, n, EXTENT_SOURCE, &s->source_map);
+    int claim = s->claims.source;
+    return s->pair->raw_source ? extents_of_device(claim, size_of(claim), from, n, &s->source_map)
+                               : extents_map(s->pair->source, from, n, EXTENT_SOURCE, &s->source_map);
 }
 
 static int map_destination(struct step *s, uint64_t to, uint64_t n)
 {
-    int fd = s->pair->destination;
-    return s->pair->raw_destination ? extents_of_device(fd, size_of(fd), to, n, &s->destination_map)
-                                    : extents_map(fd, to, n, EXTENT_DESTINATION, &s->destination_map);
+    int claim = s->claims.destination;
+    return s->pair->raw_destination ? extents_of_device(claim, size_of(claim), to, n, &s->destination_map)
+                                    : extents_map(s->pair->destination, to, n, EXTENT_DESTINATION, &s->destination_map);
 }
 
 static bool map_both(struct step *s, uint64_t from, uint64_t to, uint64_t n)
@@ -146,6 +146,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 static uint64_t vacant(const struct step *s, uint64_t to, uint64_t size, uint64_t n)
 {
     uint64_t part;
+    if (s->pair->raw_destination)
+        return 0;
     /* What a file system keeps behind the end is its own. */
     if (to >= size)
         return n;
@@ -225,7 +227,7 @@ static bool keep_promises(struct step *s, uint64_t from, uint64_t to, uint64_t *
     if (reached < s->promised)
         *done = s->promised - to;
     /* A hole at the source's end. This makes the file longer and never, as ftruncate(2) might, shorter. */
-    return !*done || size_of(destination) >= to + *done ||
+    return !*done || s->pair->raw_destination || size_of(destination) >= to + *done ||
            KERNEL(SYS_fallocate, destination, 0, to + *done - 1, 1) == 0;
 }
 

@@ -6,6 +6,7 @@
 #define LIBOFFLOAD_STEP_H
 
 #include "../engine.h"
+#include "claim.h"
 #include "device.h"
 #include "extents.h"
 #include "placement.h"
@@ -20,6 +21,7 @@ struct step {
     struct file_pair *pair;
     const struct disk_engine *engine;
     struct disk_pair disks; /* open */
+    struct claims claims;   /* held */
     struct placement source, destination;
     uint64_t granule;  /* bytes: a multiple of both file systems' blocks */
     long until_ns;     /* of CLOCK_MONOTONIC: no command is begun after that */

@@ -143,6 +143,24 @@ except OSError as error:
     grep -q 'not permitted' "$scratch/plain.said" || fail "$(cat "$scratch/plain.said")"
 }
 
+# The kernel copies ranges between files alone: the program is told so, and goes on by writing.
+ranges() {
+    local way
+    for way in plain reported; do
+        run_$way python3 -c '
+import os, sys
+source, copy = os.open(sys.argv[1], os.O_RDONLY), os.open(sys.argv[2], os.O_WRONLY)
+try:
+    print(os.copy_file_range(source, copy, 1 << 20))
+except OSError as error:
+    print(error)
+print(os.write(copy, os.read(source, 1 << 20)))' "${scsi_disks[0]}" "${scsi_disks[1]}" >"$scratch/$way.said"
+    done
+    cmp "$scratch/plain.said" "$scratch/reported.said"
+    assert_reported offloaded $((1 << 20))
+    grep -q 'Invalid argument' "$scratch/plain.said" || fail "$(cat "$scratch/plain.said")"
+}
+
 # One in three blocks has a byte that the disk has not.
 changed_byte() {
     run_reported "$paced" -c 3 -k "${scsi_disks[0]}" "${scsi_disks[1]}" "$scratch/written" 131072 >/dev/null
@@ -230,7 +248,7 @@ partition() { # DISK NUMBER START BYTES
     wait_for test -b "$1$2"
 }
 
-plan 26
+plan 27
 need_scsi $((48 << 20)) || fail "no SCSI disks"
 skip=$((2 << 20)) seek=$((7 << 20))
 fill "${scsi_disks[0]}" "disk 0"
@@ -244,6 +262,7 @@ verdict "a byte that the program changes" changed_byte
 verdict "a source that is mounted" mounted 0
 verdict "a destination that is mounted" mounted 1
 verdict "a disk that may not be written to" read_only
+verdict "copy_file_range between disks" ranges
 verdict "a lock of fcntl stays" locked lockf
 verdict "a lock of flock stays" locked flock
 verdict "from a file, ext4" from_file ext4
