@@ -40,8 +40,7 @@ static void refuse_disk(const char *which, const char *shown, unsigned mode)
     if (S_ISBLK(mode))
         fail(STATUS_FAILED,
              "the %s %s is a disk, and those are not tried beforehand; run the copy under offload -v, which tells "
-             "whether "
-             "the disks made it, and offload doctor tells which disks can",
+             "whether the disks made it, and offload doctor tells which disks can",
              which, shown);
 }
 

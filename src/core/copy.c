@@ -154,6 +154,12 @@ static bool moves_offset(const struct candidate *c)
     return c->write && c->write->at < 0;
 }
 
+/* Whether one of the two is a block device itself. */
+static bool has_raw_side(const struct candidate *c)
+{
+    return c->source_state.raw || c->destination_state.raw;
+}
+
 /* Are these two files that a copy could be between? */
 static enum reason files_fit(struct candidate *c)
 {
@@ -163,7 +169,7 @@ static enum reason files_fit(struct candidate *c)
         return REASON_NOT_REGULAR;
     if (guard_same_file(&c->source_state, &c->destination_state))
         return REASON_SAME_FILE;
-    if (c->exact == REASON_NONE && (c->source_state.raw || c->destination_state.raw))
+    if (c->exact == REASON_NONE && has_raw_side(c))
         c->exact = REASON_RAW;
     if (owned_holds(c->destination))
         return REASON_NONE;
@@ -717,12 +723,6 @@ static bool is_beyond_kernel(const struct candidate *c)
     return session_choose(&asked, c) == REASON_NONE && asked.engine->beyond_kernel;
 }
 
-/* copy_file_range(2) is between regular files, and EINVAL for others (generic_file_rw_checks() in fs/read_write.c). */
-static bool is_refused_by_kernel(const struct candidate *c)
-{
-    return c->source_state.raw || c->destination_state.raw;
-}
-
 /* Whether the copy is worth a look, which is asked of every call of every program. */
 static bool may_be_beyond_kernel(const struct copied_range *r)
 {
@@ -738,7 +738,8 @@ size_t copy_range(struct copied_range *r)
     c.n = r->n < LONGEST_CALL ? r->n : LONGEST_CALL;
     c.from = begins_at(r->in, r->from);
     c.to = begins_at(r->out, r->to);
-    bool serves = c.from >= 0 && c.to >= 0 && fits(&c, NULL) && c.refused == REASON_NONE && !is_refused_by_kernel(&c);
+    /* The kernel's is between regular files, and EINVAL for others (generic_file_rw_checks() in fs/read_write.c). */
+    bool serves = c.from >= 0 && c.to >= 0 && fits(&c, NULL) && c.refused == REASON_NONE && !has_raw_side(&c);
     if (serves && !is_beyond_kernel(&c)) {
         recogniser_refused(r->in, r->out, true);
         serves = false;

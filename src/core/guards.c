@@ -41,11 +41,10 @@ bool guard_look(int fd, struct file_state *state)
     struct stat st;
     if (KERNEL(SYS_fstat, fd, &st) < 0)
         return false;
-    if (S_ISBLK(st.st_mode))
-        return look_at_device(fd, st.st_rdev, state);
     if (!S_ISREG(st.st_mode))
-        return false;
-    *state = (struct file_state){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim, false};
+        return S_ISBLK(st.st_mode) && look_at_device(fd, st.st_rdev, state);
+    *state = (struct file_state){
+        .device = st.st_dev, .inode = st.st_ino, .size = st.st_size, .modified = st.st_mtim, .changed = st.st_ctim};
     return true;
 }
 
@@ -65,12 +64,11 @@ bool guard_look_at_server(int fd, struct file_state *state)
     int flags = AT_EMPTY_PATH | AT_STATX_FORCE_SYNC;
     if (KERNEL(SYS_statx, fd, "", flags, STATX_BASIC_STATS, &st) < 0 || !S_ISREG(st.stx_mode))
         return false;
-    *state = (struct file_state){makedev(st.stx_dev_major, st.stx_dev_minor),
-                                 st.stx_ino,
-                                 (off_t)st.stx_size,
-                                 timespec_of(st.stx_mtime),
-                                 timespec_of(st.stx_ctime),
-                                 false};
+    *state = (struct file_state){.device = makedev(st.stx_dev_major, st.stx_dev_minor),
+                                 .inode = st.stx_ino,
+                                 .size = (off_t)st.stx_size,
+                                 .modified = timespec_of(st.stx_mtime),
+                                 .changed = timespec_of(st.stx_ctime)};
     return true;
 }
 

@@ -206,8 +206,9 @@ const struct engine engine_array = {
     .first_step = (size_t)16 << 20,
     .granule = granule,
     /*
-     * Of files (a device is copied where nothing runs ahead, with its bytes compared before and after). A lease is granted only if nobody can write to the source, by a mapping neither, and what is dirty of it is written
-     * back: the first store from then on finds a clean page, and moves the times.
+     * Of files: a lease is granted only if nobody can write to the source, by a mapping neither, and what is dirty of it is
+     * written back: the first store from then on finds a clean page, and moves the times. A device is copied where
+     * nothing runs ahead, and its bytes are compared before and after.
      */
     .freezes_source = true,
     .in_place = true,

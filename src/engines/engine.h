@@ -20,15 +20,15 @@ struct file_pair {
     int source, destination; /* source open for reading, destination for writing, not O_APPEND */
     dev_t source_device, destination_device;
     uint64_t source_fs, destination_fs; /* statfs(2) f_type */
-    bool raw_source,
-        raw_destination; /* a block device itself, whose number is then ..._device; no file system's file */
-    unsigned block;      /* bytes: the destination file system's block */
-    unsigned kernel;     /* as LINUX_VERSION_CODE */
-    bool compares;       /* the program's buffers are compared with the source, so the source is read all the same */
-    bool no_clone;       /* the server engine's: it has found that these files cannot share extents */
-    bool smb_alone;      /* the user's word that nobody else changes what is copied on SMB shares (OFFLOAD_SMB_ALONE) */
-    bool array_failed;   /* the array engine's: the disks are not to be asked again for these files */
-    enum reason why;     /* what an engine whose copy() failed knows better than its `failure`; or REASON_NONE */
+    bool raw_source;      /* no file of a file system: a block device itself, whose number is source_device */
+    bool raw_destination; /* the same */
+    unsigned block;       /* bytes: the destination file system's block */
+    unsigned kernel;      /* as LINUX_VERSION_CODE */
+    bool compares;        /* the program's buffers are compared with the source, so the source is read all the same */
+    bool no_clone;        /* the server engine's: it has found that these files cannot share extents */
+    bool smb_alone;    /* the user's word that nobody else changes what is copied on SMB shares (OFFLOAD_SMB_ALONE) */
+    bool array_failed; /* the array engine's: the disks are not to be asked again for these files */
+    enum reason why;   /* what an engine whose copy() failed knows better than its `failure`; or REASON_NONE */
 };
 
 struct engine {

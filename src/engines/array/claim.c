@@ -29,8 +29,10 @@ static int claim_take(int fd, dev_t device)
         return -1;
     int flags = O_RDONLY | O_EXCL | O_DIRECT | O_NOATIME | O_NONBLOCK | O_CLOEXEC;
     int claim = private_descriptor(KERNEL(SYS_openat, AT_FDCWD, path, flags));
-    if (claim < 0 || is_device(claim, device))
-        return claim < 0 ? -1 : claim;
+    if (claim < 0)
+        return -1;
+    if (is_device(claim, device))
+        return claim;
     /* There is something else mounted in /proc's place. */
     KERNEL(SYS_close, claim);
     return -1;

@@ -15,10 +15,10 @@
 
 /*
  * Takes a read lease on the source and a write lease on the destination; there are none of block devices, so that these
- * count as held. False, and nothing is held, if one cannot be
- * had: the source is open for writing anywhere, the destination open at all but by this one description, the program
- * has leases or asynchronous input of its own there, or the process lacks CAP_LEASE and does not own the file. All
- * signals must be blocked, and the process must have one thread.
+ * count as held. False, and nothing is held, if one cannot be had: the source is open for writing anywhere, the
+ * destination open at all but by this one description, the program has leases or asynchronous input of its own there, or
+ * the process lacks CAP_LEASE and does not own the file. All signals must be blocked, and the process must have one
+ * thread.
  */
 bool leases_take(const struct file_pair *pair);
 

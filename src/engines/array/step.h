@@ -34,9 +34,9 @@ struct step {
 };
 
 /*
- * Copies n bytes from `from` to `to`, both multiples of the granule, in part or all. Both files' leases are held, and devices claimed. Returns
- * how many bytes from there on the destination holds, or a negative errno and, in *why, the reason for users. After
- * step->failed no other may be tried with these files.
+ * Copies n bytes from `from` to `to`, both multiples of the granule, in part or all. Both files' leases are held, and
+ * devices claimed. Returns how many bytes from there on the destination holds, or a negative errno and, in *why, the
+ * reason for users. After step->failed no other may be tried with these files.
  */
 int64_t step_copy(struct step *step, uint64_t from, uint64_t to, uint64_t n, enum reason *why);
 
