@@ -46,6 +46,18 @@ refused_for() { # CAUSE
     grep -q "\"cause\": \"$1\"" "$scratch/report" || fail "$(cat "$scratch/report")"
 }
 
+# It says why in one line, and leaves both as they are.
+not_tried() { # SOURCE DESTINATION
+    local before status=0
+    before=$(sha256sum "$scratch/from" "$scratch/to")
+    "$build/offload" probe "$1" "$2" >"$scratch/said" 2>&1 || status=$?
+    [ $status -eq 125 ] || fail "status $status: $(cat "$scratch/said")"
+    [ "$(wc -l <"$scratch/said")" -eq 1 ] || fail "not one line: $(cat "$scratch/said")"
+    grep -q 'is a disk' "$scratch/said" || fail "$(cat "$scratch/said")"
+    sync
+    [ "$before" = "$(sha256sum "$scratch/from" "$scratch/to")" ] || fail "the disks have changed"
+}
+
 # The commands of other shells are for them to expand.
 # shellcheck disable=SC2016
 all_cases() {
@@ -72,9 +84,11 @@ there[4096:8192] = b"x" * 4096
 os.write(copy, os.read(source, 1 << 18))
 print(os.pread(copy, 5, 4094), os.lseek(copy, 0, os.SEEK_CUR))' "$from" "$to"
     verdict "why no engine does it is told" refused_for not_a_disk
+    verdict "probe does not try a source that is a disk" not_tried "$from" "$scratch/copy"
+    verdict "probe does not try a destination that is a disk" not_tried "$scratch/first" "$to"
 }
 
-plan 12
+plan 14
 make_source "$scratch/first" $(((16 << 20) - 512))
 tr '[:lower:]' '[:upper:]' <"$scratch/first" >"$scratch/second"
 make_disk from

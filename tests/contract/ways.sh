@@ -53,6 +53,21 @@ while block := os.read(source, 131072):
     [ "$(clones_to copy)" -le 1 ] || fail "$(clones_to copy) clones were made for writes at a shared offset"
 }
 
+# Nor is one that a shell opened the program's own for the stream that it makes of it.
+leaves_inherited_streams_alone() {
+    rm -f copy
+    # shellcheck disable=SC2016 # the other shell's
+    trace_preloaded sh -c 'exec python3 -c "$1" 3>copy' - '
+import ctypes, os
+source = os.open("source", os.O_RDONLY)
+ctypes.CDLL(None).fdopen(3, b"w")
+while block := os.read(source, 131072):
+    os.write(3, block)
+'
+    assert_same source copy
+    [ "$(clones_to copy)" -eq 0 ] || fail "$(clones_to copy) clones were made for writes at a shared offset"
+}
+
 on_filesystem() {
     make_files
     while read -r way; do
@@ -62,9 +77,10 @@ on_filesystem() {
         esac
     done <"$scratch/ways"
     verdict "writes at a shared offset are the program's, on $fs" leaves_shared_offsets_alone
+    verdict "writes beside a stream on what a shell opened are the program's, on $fs" leaves_inherited_streams_alone
 }
 
 python3 "$program" --list >"$scratch/ways"
 count=$(wc -l <"$scratch/ways")
-plan $((3 * (count + 1)))
-on_each "xfs btrfs ext4" $((count + 1)) on_filesystem
+plan $((3 * (count + 2)))
+on_each "xfs btrfs ext4" $((count + 2)) on_filesystem

@@ -48,9 +48,19 @@ bytes_moved() {
         awk '{ n += $1 } END { printf "%.0f\n", n * 1048576 }'
 }
 
-# The same, exactly, as the kernel counts it.
+# The same, exactly, as the kernel counts it for all disks that copy; and what of it was written.
 sectors_moved() {
-    awk '$3 ~ /^sd[a-z]*$/ { n += $6 + $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
+    awk '$3 ~ /^(sd[a-z]*|nvme[0-9]*n[0-9]*)$/ { n += $6 + $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
+}
+
+sectors_written() {
+    awk '$3 ~ /^(sd[a-z]*|nvme[0-9]*n[0-9]*)$/ { n += $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
+}
+
+# A partition that no table has. NUMBER has a `p` before it where the disk's name ends with a digit.
+partition() { # DISK NUMBER START BYTES
+    addpart "$1" "${2#p}" $(($3 / 512)) $(($4 / 512))
+    wait_for test -b "$1$2"
 }
 
 # Whether the kernel, file system and disk give a new file blocks that are written (FALLOC_FL_WRITE_ZEROES).

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "sysfstree.h"
 
 #define BLOCK 4096U
 
@@ -193,60 +194,21 @@ Test(runs, a_run_has_so_many_ranges_and_no_more)
 
 /* ---- where devices lie ---- */
 
-static char tree[256];
-
-static void put(const char *device, const char *file, const char *text)
-{
-    char path[600];
-    snprintf(path, sizeof path, "%s/%s", tree, device);
-    mkdir(path, 0700);
-    snprintf(path, sizeof path, "%s/%s/%s", tree, device, file);
-    for (char *c = path + strlen(tree) + 1; (c = strchr(c, '/')) != NULL; c++) {
-        *c = '\0';
-        mkdir(path, 0700);
-        *c = '/';
-    }
-    FILE *out = fopen(path, "w");
-    cr_assert_not_null(out, "%s", path);
-    fputs(text, out);
-    fclose(out);
-}
-
-static void put_link(const char *device, const char *link, const char *target)
-{
-    char path[600], folder[600];
-    snprintf(folder, sizeof folder, "%s/%s/device", tree, device);
-    mkdir(folder, 0700);
-    snprintf(path, sizeof path, "%s/%s/%s", tree, device, link);
-    cr_assert_eq(symlink(target, path), 0);
-}
-
 static void plant(void)
 {
-    snprintf(tree, sizeof tree, "%s/offload-unit.XXXXXX", files_directory());
-    cr_assert_not_null(mkdtemp(tree));
-    static char with_slash[sizeof tree + 1];
-    snprintf(with_slash, sizeof with_slash, "%s/", tree);
-    sysfs_devices = with_slash;
-    put("8:0", "size", "2048\n");
-    put("8:0", "dev", "8:0\n");
-    put_link("8:0", "device/subsystem", "../../../bus/scsi");
-    put("8:16", "size", "4096\n");
-    put_link("8:16", "device/subsystem", "../../../class/nvme");
-    put("9:0", "size", "2048\n");
-    put("9:0", "md/level", "raid1\n");
-    put("254:0", "size", "2048\n");
-    put_link("254:0", "device/subsystem", "../../../bus/virtio");
+    sysfstree_plant();
+    sysfstree_put("8:0", "size", "2048\n");
+    sysfstree_put("8:0", "dev", "8:0\n");
+    sysfstree_link("8:0", "device/subsystem", "../../../bus/scsi");
+    sysfstree_put("8:16", "size", "4096\n");
+    sysfstree_link("8:16", "device/subsystem", "../../../class/nvme");
+    sysfstree_put("9:0", "size", "2048\n");
+    sysfstree_put("9:0", "md/level", "raid1\n");
+    sysfstree_put("254:0", "size", "2048\n");
+    sysfstree_link("254:0", "device/subsystem", "../../../bus/virtio");
 }
 
-static void uproot(void)
-{
-    char command[300];
-    snprintf(command, sizeof command, "rm -r '%s'", tree);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(placements, .init = plant, .fini = uproot);
+TestSuite(placements, .init = plant, .fini = sysfstree_uproot);
 
 Test(placements, a_disk_lies_on_itself)
 {
@@ -267,8 +229,8 @@ Test(placements, a_disk_lies_on_itself)
 Test(placements, no_zoned_disk)
 {
     struct placement p;
-    put("8:0", "queue/nr_zones", "0\n");
-    put("8:16", "queue/nr_zones", "16\n");
+    sysfstree_put("8:0", "queue/nr_zones", "0\n");
+    sysfstree_put("8:16", "queue/nr_zones", "16\n");
     cr_expect_eq(placement_find(makedev(8, 0), &p), REASON_NONE);
     cr_expect_eq(placement_find(makedev(8, 16), &p), REASON_NOT_A_DISK);
 }
@@ -277,10 +239,10 @@ Test(placements, no_zoned_disk)
 static void put_partition(const char *size, const char *start)
 {
     char path[600];
-    put("8:0", "sda1/size", size);
-    put("8:0", "sda1/start", start);
-    put("8:0", "sda1/partition", "1\n");
-    snprintf(path, sizeof path, "%s/8:1", tree);
+    sysfstree_put("8:0", "sda1/size", size);
+    sysfstree_put("8:0", "sda1/start", start);
+    sysfstree_put("8:0", "sda1/partition", "1\n");
+    snprintf(path, sizeof path, "%s/8:1", sysfstree);
     cr_assert_eq(symlink("8:0/sda1", path), 0);
 }
 
@@ -308,11 +270,11 @@ Test(placements, what_is_neither_is_refused)
     cr_expect_eq(placement_find(makedev(9, 0), &p), REASON_NOT_A_DISK);
     cr_expect_eq(placement_find(makedev(254, 0), &p), REASON_NOT_A_DISK);
     cr_expect_eq(placement_find(makedev(7, 7), &p), REASON_NOT_A_DISK);
-    put("8:32", "size", "not a number\n");
+    sysfstree_put("8:32", "size", "not a number\n");
     cr_expect_eq(placement_find(makedev(8, 32), &p), REASON_NOT_A_DISK);
-    put("8:32", "size", "99999999999999999999999\n");
+    sysfstree_put("8:32", "size", "99999999999999999999999\n");
     cr_expect_eq(placement_find(makedev(8, 32), &p), REASON_NOT_A_DISK);
-    put("8:32", "size", "18446744073709551615\n");
+    sysfstree_put("8:32", "size", "18446744073709551615\n");
     cr_expect_eq(placement_find(makedev(8, 32), &p), REASON_NOT_A_DISK);
 }
 

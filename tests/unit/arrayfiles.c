@@ -27,13 +27,14 @@
 
 #include "core/session.h"
 #include "files.h"
+#include "sysfstree.h"
 
 #define MIB ((size_t)1 << 20)
 #define BLOCK ((size_t)4096)
 
 /* ---- the disk ---- */
 
-static char tree[256], tree_name[256], node[64];
+static char node[64];
 static int device = -1;
 static unsigned commands, failing; /* the command to fail, counted from 1 */
 static bool half;                  /* it fails after it has copied */
@@ -80,28 +81,6 @@ static void play_close(struct disk_pair *pair)
 
 static const struct disk_engine play = {.name = "play", .open = play_open, .copy = play_copy, .close = play_close};
 
-/* In the tree of devices that the engine sees, the file system's own is a SCSI disk. */
-static void plant(dev_t number, uint64_t sectors)
-{
-    char path[600];
-    snprintf(tree, sizeof tree, "/tmp/offload-unit.XXXXXX");
-    cr_assert_not_null(mkdtemp(tree));
-    snprintf(tree_name, sizeof tree_name, "%.250s/", tree);
-    sysfs_devices = tree_name;
-    /* Which has one folder, as that of a process has with one thread. */
-    suits_threads = tree;
-    snprintf(path, sizeof path, "%s/%u:%u", tree, major(number), minor(number));
-    mkdir(path, 0700);
-    strcat(path, "/device");
-    mkdir(path, 0700);
-    strcat(path, "/subsystem");
-    cr_assert_eq(symlink("../../../bus/scsi", path), 0);
-    snprintf(path, sizeof path, "%s/%u:%u/size", tree, major(number), minor(number));
-    FILE *out = fopen(path, "w");
-    fprintf(out, "%lu\n", sectors);
-    fclose(out);
-}
-
 static void begin(void)
 {
     struct stat st;
@@ -116,7 +95,10 @@ static void begin(void)
     unlink(node);
     if (device < 0 || ioctl(device, BLKGETSIZE64, &bytes) < 0)
         cr_skip_test("the file system for temporary files has no device of its own");
-    plant(st.st_dev, bytes / 512);
+    sysfstree_plant();
+    sysfstree_put_scsi(st.st_dev, bytes / 512);
+    /* Which has one folder, as that of a process has with one thread. */
+    suits_threads = sysfstree;
     disks_instead = &play;
     commands = failing = 0;
     half = false;
@@ -125,10 +107,7 @@ static void begin(void)
 
 static void end(void)
 {
-    char command[300];
-    snprintf(command, sizeof command, "rm -rf '%.250s'", tree);
-    if (*tree)
-        cr_expect_eq(system(command), 0);
+    sysfstree_uproot();
     close(device);
 }
 

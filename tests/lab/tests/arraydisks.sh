@@ -36,14 +36,6 @@ close_all() {
 }
 kept=()
 
-moved() {
-    awk '$3 ~ /^(sd[a-z]*|nvme[0-9]*n[0-9]*)$/ { n += $6 + $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
-}
-
-written() {
-    awk '$3 ~ /^(sd[a-z]*|nvme[0-9]*n[0-9]*)$/ { n += $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
-}
-
 # Runs COMMAND, which copies `size` bytes of FROM at `skip` to `seek` in TO; these and nothing else are then copied. Both are in
 # memory before. MOST: the bytes that this machine may move, as COUNTER says.
 copied() { # COUNTER MOST FROM TO COMMAND...
@@ -57,8 +49,8 @@ copied() { # COUNTER MOST FROM TO COMMAND...
     before=$($counter)
     run_reported "$@"
     sync
-    echo "$(($($counter) - before)) bytes $counter"
-    [ $(($($counter) - before)) -le "$most" ] || fail "$(($($counter) - before)) bytes $counter: $(cat "$report")"
+    echo "$(($($counter) - before)) bytes, $counter"
+    [ $(($($counter) - before)) -le "$most" ] || fail "$(($($counter) - before)) bytes, $counter: $(cat "$report")"
     # What is in memory, and then what the disk has.
     cmp "$scratch/expected" "$to"
     close_all
@@ -67,7 +59,7 @@ copied() { # COUNTER MOST FROM TO COMMAND...
 }
 
 offloaded() { # FROM TO COMMAND...
-    copied moved $((size / 50)) "$@"
+    copied sectors_moved $((size / 50)) "$@"
     assert_reported engine array
     assert_reported offloaded $size
 }
@@ -76,7 +68,7 @@ offloaded() { # FROM TO COMMAND...
 left() { # REASON FROM TO COMMAND...
     local reason=$1
     shift
-    copied moved $((4 * size)) "$@"
+    copied sectors_moved $((4 * size)) "$@"
     assert_reported offloaded 0
     assert_reported cause "$reason"
 }
@@ -103,7 +95,7 @@ on_pair() { # NAME FROM TO
     verdict "dd, $name" offloaded "$from" "$to" $(dd_part "$from" "$to")
     verdict "pieces in any order, $name" offloaded "$from" "$to" python3 -c "$pieces" "$from" "$to" $skip $seek $size 262144
     # shellcheck disable=SC2046
-    verdict "past the page cache, $name" copied written $((size / 50)) "$from" "$to" \
+    verdict "past the page cache, $name" copied sectors_written $((size / 50)) "$from" "$to" \
         $(dd_part "$from" "$to" iflag=direct oflag=direct)
 }
 
@@ -241,11 +233,6 @@ check_fs_of() { # NUMBER FS
     e2fsck -fn "${scsi_disks[$1]}" >"$scratch/fsck" 2>&1 || fail "$(cat "$scratch/fsck")"
     mount "${scsi_disks[$1]}" "${place[$2-$1]}"
     cmp "$scratch/expected" "${place[$2-$1]}/target"
-}
-
-partition() { # DISK NUMBER START BYTES
-    addpart "$1" "${2#p}" $(($3 / 512)) $(($4 / 512))
-    wait_for test -b "$1$2"
 }
 
 plan 27

@@ -9,10 +9,6 @@
 size=$((10 << 20))
 at=$scratch/at
 
-moved() {
-    awk '$3 ~ /^(sd[a-z]*|nvme[0-9]*n[0-9]*)$/ { n += $6 + $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
-}
-
 mount_at() { # DEVICE
     mkdir -p "$at"
     mount "$1" "$at"
@@ -86,11 +82,11 @@ copied_on() { # DEVICE
     snapshot "$1" "$scratch/before"
     mount_at "$1"
     cat "$at/source" >/dev/null
-    before=$(moved)
+    before=$(sectors_moved)
     run_reported dd if="$at/source" of="$at/target" bs=1M conv=notrunc status=none
     sync "$at/target"
-    echo "$(($(moved) - before)) bytes moved"
-    [ $(($(moved) - before)) -le $((size / 50)) ] || fail "$(($(moved) - before)) bytes moved: $(cat "$report")"
+    echo "$(($(sectors_moved) - before)) bytes moved"
+    [ $(($(sectors_moved) - before)) -le $((size / 50)) ] || fail "$(($(sectors_moved) - before)) bytes moved: $(cat "$report")"
     assert_reported engine array
     assert_reported offloaded $size
     assert_same "$at/source" "$at/target"
@@ -115,11 +111,6 @@ unlike() { # DEVICE DEVICE
     drop_caches
     cmp -n $size "$2" "$at/target"
     unmount_at
-}
-
-partition() { # DISK NUMBER START BYTES
-    addpart "$1" "${2#p}" $(($3 / 512)) $(($4 / 512))
-    wait_for test -b "$1$2"
 }
 
 plan 6
