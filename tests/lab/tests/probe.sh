@@ -156,15 +156,22 @@ killed() {
     command -v strace >/dev/null || skip "strace is not installed"
     old_source
     state >"$scratch/before"
+    rm -f "$scratch/trace"
     strace -qq -o "$scratch/trace" -e inject=ftruncate:signal=SIGSTOP "$offload" probe "$mount/source" "$mount/copy" \
         >"$scratch/said" 2>&1 &
     local tracer=$!
-    wait_for named_file || fail "no file was made: $(cat "$scratch/said")"
+    wait_for stopped || fail "it was not stopped: $(cat "$scratch/said")"
+    named_file || fail "no file was made: $(cat "$scratch/said")"
     pkill -TERM -P $tracer
     pkill -CONT -P $tracer
     wait $tracer && fail "the probe came to its end: $(cat "$scratch/said")"
     grep -q 'killed by SIGTERM' "$scratch/trace" || fail "it ended otherwise: $(tail -n 3 "$scratch/trace")"
     leaves_nothing
+}
+
+# The file is there a while before: a signal then would end the probe, and leave none to go on.
+stopped() {
+    grep -qs 'stopped by SIGSTOP' "$scratch/trace"
 }
 
 named_file() {
