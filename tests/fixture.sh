@@ -113,6 +113,7 @@ verdict() {
     77) echo "ok $verdicts - $name # SKIP $(printf '%s\n' "$output" | sed -n 's/^skip: //p')" ;;
     *)
         echo "not ok $verdicts - $name"
+        [ -n "$output" ] || output="a command failed without a word (status $status)"
         printf '%s\n' "$output" | tail -n 60 | sed 's/^/# /'
         ;;
     esac
