@@ -35,7 +35,8 @@ copy=(dd "if=$at/source" "of=$at/target" bs=1M conv=notrunc status=none)
 
 # The how-many-eth call of that name it is that the step ends with.
 place_of() { # CALL PATTERN COUNT
-    strace -qq -o "$scratch/trace" -e trace="$1" -E LD_PRELOAD="$library" "${copy[@]}"
+    rm -f "$report"
+    strace -qq -o "$scratch/trace" -e trace="$1" -E LD_PRELOAD="$library" -E OFFLOAD_REPORT="$report" "${copy[@]}"
     grep -n "^$1(.*$2" "$scratch/trace" | sed -n "$3s/:.*//p"
 }
 
@@ -45,16 +46,21 @@ is_stopped() {
 
 # Copies, up to that step, and has the power cut.
 cut_at() { # STEP
-    local step=("${steps[@]:4*$1:4}") place
+    local step=("${steps[@]:4*$1:4}") place attempt
     need_nvme
     make_files
-    place=$(place_of "${step[1]}" "${step[2]}" "${step[3]}")
-    [ -n "$place" ] || fail "there is no such step: $(cat "$scratch/trace")"
+    # The library may leave a copy alone at any doubt: that has no steps, and its record says why.
+    for attempt in 1 2 3; do
+        place=$(place_of "${step[1]}" "${step[2]}" "${step[3]}")
+        [ -z "$place" ] || break
+        echo "attempt $attempt has no such step: $(cat "$report" "$scratch/trace")"
+    done
+    [ -n "$place" ] || fail "there is no such step"
     tr '[:lower:]' '[:upper:]' <"$at/source" >"$at/target"
     sync
     strace -qq -o /dev/null -e trace="${step[1]}" -e inject="${step[1]}:signal=STOP:when=$place" \
         -E LD_PRELOAD="$library" "${copy[@]}" &
-    wait_for is_stopped
+    wait_for is_stopped || fail "the copy was not stopped at its step"
     cut_power "$1"
 }
 
