@@ -541,6 +541,8 @@ static void open_loop(struct loop *loop, const struct op *op)
     if (loop->chunk > room - 1)
         loop->chunk = room - 1;
     remember_shift(op->a[0], loop->src.at, loop->dst.at);
+    if (op->a[7] == D_TWO)
+        remember_shift(op->a[0], loop->src.at, loop->second.at);
     if (op->a[7] == D_MAPPED || op->a[7] == D_MAPPED_OTHER)
         open_view(loop);
 }
