@@ -450,6 +450,12 @@ cut_power() { # STATE
 
 # ---- copies with the library loaded -------------------------------------------------------------------
 
+# What strace -o "$trace" runs has come to the SIGSTOP that it was to be sent. Its state (t) would not tell: each call that
+# is traced has that for a moment.
+is_stopped() {
+    grep -qs 'stopped by SIGSTOP' "$trace"
+}
+
 # For what must happen within a time: the whole machine may stop for longer. Fails if COMMAND fails three times.
 in_one_of_three() { # COMMAND...
     local attempt status=0

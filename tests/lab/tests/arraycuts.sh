@@ -36,12 +36,8 @@ copy=(dd "if=$at/source" "of=$at/target" bs=1M conv=notrunc status=none)
 # The how-many-eth call of that name it is that the step ends with.
 place_of() { # CALL PATTERN COUNT
     rm -f "$report"
-    strace -qq -o "$scratch/trace" -e trace="$1" -E LD_PRELOAD="$library" -E OFFLOAD_REPORT="$report" "${copy[@]}"
-    grep -n "^$1(.*$2" "$scratch/trace" | sed -n "$3s/:.*//p"
-}
-
-is_stopped() {
-    grep -q '^State:.*[Tt] (' "/proc/$(pgrep -x dd)/status"
+    strace -qq -o "$trace" -e trace="$1" -E LD_PRELOAD="$library" -E OFFLOAD_REPORT="$report" "${copy[@]}"
+    grep -n "^$1(.*$2" "$trace" | sed -n "$3s/:.*//p"
 }
 
 # Copies, up to that step, and has the power cut.
@@ -53,14 +49,15 @@ cut_at() { # STEP
     for attempt in 1 2 3; do
         place=$(place_of "${step[1]}" "${step[2]}" "${step[3]}")
         [ -z "$place" ] || break
-        echo "attempt $attempt has no such step: $(cat "$report" "$scratch/trace")"
+        echo "attempt $attempt has no such step: $(cat "$report" "$trace")"
     done
     [ -n "$place" ] || fail "there is no such step"
     tr '[:lower:]' '[:upper:]' <"$at/source" >"$at/target"
     sync
-    strace -qq -o /dev/null -e trace="${step[1]}" -e inject="${step[1]}:signal=STOP:when=$place" \
+    rm "$trace"
+    strace -qq -o "$trace" -e trace="${step[1]}" -e inject="${step[1]}:signal=STOP:when=$place" \
         -E LD_PRELOAD="$library" "${copy[@]}" &
-    wait_for is_stopped || fail "the copy was not stopped at its step"
+    wait_for is_stopped || fail "the copy was not stopped at its step: $(cat "$trace")"
     cut_power "$1"
 }
 

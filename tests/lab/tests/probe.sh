@@ -156,22 +156,18 @@ killed() {
     command -v strace >/dev/null || skip "strace is not installed"
     old_source
     state >"$scratch/before"
-    rm -f "$scratch/trace"
-    strace -qq -o "$scratch/trace" -e inject=ftruncate:signal=SIGSTOP "$offload" probe "$mount/source" "$mount/copy" \
+    rm -f "$trace"
+    strace -qq -o "$trace" -e inject=ftruncate:signal=SIGSTOP "$offload" probe "$mount/source" "$mount/copy" \
         >"$scratch/said" 2>&1 &
     local tracer=$!
-    wait_for stopped || fail "it was not stopped: $(cat "$scratch/said")"
+    # Its file is there a while before: a signal then would end the probe, and leave none to go on.
+    wait_for is_stopped || fail "it was not stopped: $(cat "$scratch/said")"
     named_file || fail "no file was made: $(cat "$scratch/said")"
     pkill -TERM -P $tracer
     pkill -CONT -P $tracer
     wait $tracer && fail "the probe came to its end: $(cat "$scratch/said")"
-    grep -q 'killed by SIGTERM' "$scratch/trace" || fail "it ended otherwise: $(tail -n 3 "$scratch/trace")"
+    grep -q 'killed by SIGTERM' "$trace" || fail "it ended otherwise: $(tail -n 3 "$trace")"
     leaves_nothing
-}
-
-# The file is there a while before: a signal then would end the probe, and leave none to go on.
-stopped() {
-    grep -qs 'stopped by SIGSTOP' "$scratch/trace"
 }
 
 named_file() {
