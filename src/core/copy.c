@@ -929,7 +929,7 @@ static bool places_of(struct pair *p)
     /* splice(2) sets a descriptor's offset as plainly as we do, whoever shares it; a session is for one's own alone. */
     p->w.at = !p->to && owned_holds(c->destination) ? -1 : c->to;
     c->exact = p->w.at < 0 ? REASON_NONE : REASON_PLACED;
-    return c->to >= 0 && c->from >= 0 && (!p->to || set_offset_at(p->to, c->to));
+    return c->to >= 0 && c->to <= INT64_MAX - (off_t)c->n && c->from >= 0 && (!p->to || set_offset_at(p->to, c->to));
 }
 
 long copy_splice(int pipe, int out, off_t *to, size_t n, unsigned flags)
