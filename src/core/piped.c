@@ -46,7 +46,7 @@ bool piped_drain(int pipe, struct iovec *bytes)
     if (!may_take(&drained, bytes->iov_len) || !compare_take(&drained, bytes->iov_len))
         return false;
     bytes->iov_base = drained.bytes;
-    /* Unlike a read it does not move the pipe's time of access (pipe_read() in fs/pipe.c). */
+    /* By the way that splice(2) takes them out (__splice_from_pipe() in fs/splice.c), and wakes who waits for room. */
     long moved = KERNEL(SYS_vmsplice, pipe, bytes, 1, 0);
     bytes->iov_len = moved > 0 ? (size_t)moved : 0;
     return moved > 0;

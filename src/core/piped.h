@@ -33,7 +33,7 @@ bool piped_fills(const struct piped *from, int pipe);
 
 /*
  * Empties the pipe of bytes->iov_len bytes, which it holds, into memory that stays until the next time: bytes tells
- * where, and how many. Leaves the pipe's times alone, as splice(2) does. False if nothing was moved.
+ * where, and how many. False if nothing was moved.
  */
 bool piped_drain(int pipe, struct iovec *bytes);
 

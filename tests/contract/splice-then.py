@@ -574,7 +574,7 @@ def beyond_the_size_limit(source, copy):
 
 def beyond_the_largest_file(source, copy):
     """Of ext4's: what does not fit stays in the pipe."""
-    place = (2**32 - 1) * 4096 - 30000
+    place = (2**32 - 8) * 4096
     out, into = pipe_of()
     for _ in range(4):
         splice(source, None, into, None, BLOCK)
