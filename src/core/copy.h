@@ -9,6 +9,7 @@
 
 #include "exact.h"
 #include "owned.h"
+#include "piped.h"
 #include "recogniser.h"
 #include "session.h"
 #include "table.h"
@@ -116,6 +117,33 @@ struct copied_range {
 /* As copy_between(), for that call. Serves what the kernel would not offload by itself, and nothing else. */
 size_t copy_range(struct copied_range *asked);
 
+/* The work of the call after it. */
+void copy_note_spliced(int in, const off_t *from, int pipe, size_t n);
+
+/*
+ * Tells that splice(2) gave n bytes, or failed, from `in` to `pipe`, either of which may be anything. `from` is the
+ * call's pointer to its offset in `in`, which has moved, or NULL. Returns n.
+ */
+static inline ssize_t copy_spliced(int in, const off_t *from, int pipe, ssize_t n)
+{
+    if (n > 0 && owned_holds_pipe(pipe) && *underway_single && !recogniser_is_irregular(in))
+        copy_note_spliced(in, from, pipe, (size_t)n);
+    return n;
+}
+
+/* Whether copy_splice() is to be asked at all. */
+static inline bool copy_may_splice(int pipe, int out)
+{
+    return owned_holds_pipe(pipe) && piped.n && *underway_single && !recogniser_is_irregular(out);
+}
+
+/*
+ * Asks for what a splice(2) of up to n bytes is about to do, from `pipe` to `out`, at *to or, if that is NULL, at its
+ * offset. Returns the bytes moved, or a negative errno: pipe, file, offsets and *to are as after the call, which must
+ * not be made. 0: nothing has happened, make it.
+ */
+long copy_splice(int pipe, int out, off_t *to, size_t n, unsigned flags);
+
 /*
  * For the report alone: tells that the program is about to have the kernel copy from `in` to `out` by a call of its own
  * whose bytes copy_wrote() will be told; and that it has had n bytes (0: all from there on) cloned by one.
@@ -184,12 +212,24 @@ static inline int copy_opened(int fd)
     return fd;
 }
 
+/* Tells that pipe(2) made these two ends, if `result` is 0. Returns it. */
+static inline int copy_made_pipe(const int ends[2], int result)
+{
+    for (int i = 0; result == 0 && i < 2; i++) {
+        copy_opened(ends[i]);
+        owned_set_pipe(ends[i]);
+    }
+    return result;
+}
+
 /* Tells that `fd` was just made to mean what `from` means. Returns fd. */
 static inline int copy_duplicated(int from, int fd)
 {
     if (fd >= 0) {
         recogniser_forget(fd);
         owned_set(fd, owned_holds(from));
+        if (owned_holds_pipe(from))
+            owned_set(from, false);
         if (unseen_holds(&streamed, from))
             unseen_add(&streamed, fd);
         copy_look(fd);

@@ -4,6 +4,8 @@
  *
  * Only such a description is a session's destination. Another process that holds it moves its offset and writes through
  * it where no hook sees it: a shell that has redirected a program's output, a child that inherited it.
+ *
+ * Likewise a pipe that the process made and has to itself: nobody else sees what lies in it.
  */
 #ifndef LIBOFFLOAD_OWNED_H
 #define LIBOFFLOAD_OWNED_H
@@ -11,20 +13,35 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum owned_kind { OWNED_NOT, OWNED_FILE, OWNED_PIPE };
+
 /* By descriptor number; one beyond the range is no one's own. Written by any thread, a byte at a time. */
 #define OWNED_RANGE 4096
 extern uint8_t owned[OWNED_RANGE];
 
 static inline bool owned_holds(int fd)
 {
-    return (unsigned)fd < OWNED_RANGE && owned[fd];
+    return (unsigned)fd < OWNED_RANGE && owned[fd] == OWNED_FILE;
+}
+
+/* Whether it is an end of a pipe that no other number leads to either. */
+static inline bool owned_holds_pipe(int fd)
+{
+    return (unsigned)fd < OWNED_RANGE && owned[fd] == OWNED_PIPE;
 }
 
 /* Opened, closed, or made to mean what another number means. */
 static inline void owned_set(int fd, bool own)
 {
     if ((unsigned)fd < OWNED_RANGE)
-        owned[fd] = own;
+        owned[fd] = own ? OWNED_FILE : OWNED_NOT;
+}
+
+/* The end of a pipe that was just made. */
+static inline void owned_set_pipe(int fd)
+{
+    if ((unsigned)fd < OWNED_RANGE)
+        owned[fd] = OWNED_PIPE;
 }
 
 /* A child is about to be started, which inherits them all. */

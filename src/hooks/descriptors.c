@@ -79,6 +79,16 @@ EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags)
     return copy_opened(original_open_by_handle_at(mount, handle, flags));
 }
 
+EXPORT int pipe(int ends[2])
+{
+    return copy_made_pipe(ends, original_pipe(ends));
+}
+
+EXPORT int pipe2(int ends[2], int flags)
+{
+    return copy_made_pipe(ends, original_pipe2(ends, flags));
+}
+
 /* The number means nothing any more to those who know files by it. */
 static void closing(int fd)
 {

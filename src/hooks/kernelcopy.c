@@ -64,9 +64,23 @@ long copy_range_by_number(const long a[6])
     return copy_a_range(a, range_by_number);
 }
 
+/* The second of two calls that copy through a pipe. 0: it is to be made. */
+static ssize_t splice_pair(int in, int out, off_t *to, size_t n, unsigned flags)
+{
+    cancellation_point();
+    long spliced = copy_splice(in, out, to, n, flags);
+    if (spliced >= 0)
+        return spliced;
+    errno = (int)-spliced;
+    return -1;
+}
+
 EXPORT ssize_t splice(int in, off_t *from, int out, off_t *to, size_t n, unsigned flags)
 {
+    ssize_t spliced = !from && copy_may_splice(in, out) ? splice_pair(in, out, to, n, flags) : 0;
+    if (spliced)
+        return spliced;
     copy_look(in);
     bool counted = copy_writing(out);
-    return copy_wrote(out, original_splice(in, from, out, to, n, flags), counted);
+    return copy_spliced(in, from, out, copy_wrote(out, original_splice(in, from, out, to, n, flags), counted));
 }
