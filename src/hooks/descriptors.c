@@ -137,19 +137,29 @@ EXPORT int dup(int fd)
     return copy_duplicated(fd, original_dup(fd));
 }
 
+/* A stream that has the number goes on with it, and so with what it means from now on: what it meant, if that failed. */
+static int put_beneath(int as, bool streams, int result)
+{
+    if (streams)
+        unseen_add(&streamed, as);
+    return result;
+}
+
 EXPORT int dup2(int fd, int as)
 {
+    bool streams = unseen_holds(&streamed, as);
     copy_look(fd);
     if (fd != as)
         closing(as);
-    return copy_duplicated(fd, original_dup2(fd, as));
+    return put_beneath(as, streams, copy_duplicated(fd, original_dup2(fd, as)));
 }
 
 EXPORT int dup3(int fd, int as, int flags)
 {
+    bool streams = unseen_holds(&streamed, as);
     copy_look(fd);
     closing(as);
-    return copy_duplicated(fd, original_dup3(fd, as, flags));
+    return put_beneath(as, streams, copy_duplicated(fd, original_dup3(fd, as, flags)));
 }
 
 EXPORT int fcntl(int fd, int command, ...)

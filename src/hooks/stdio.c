@@ -6,6 +6,7 @@
 #include "hook.h"
 
 #include "../core/unseen.h"
+#include "putting.h"
 
 #include <errno.h>
 
@@ -28,6 +29,13 @@ static FILE *stream_opened(FILE *stream)
     return stream;
 }
 
+static FILE *file_opened(FILE *stream, const char *mode)
+{
+    if (stream)
+        putting_opened(stream, mode);
+    return stream_opened(stream);
+}
+
 static void stream_closing(FILE *stream)
 {
     int fd = descriptor_of(stream);
@@ -37,9 +45,17 @@ static void stream_closing(FILE *stream)
     unseen_forget(fd);
 }
 
+/* libc moves a stream that appends to the file's end when it opens it: not to what is ahead of the program. */
+static void stream_opening(const char *path, const char *mode)
+{
+    if (path && mode[0] == 'a')
+        copy_settle_path(AT_FDCWD, path, 0);
+}
+
 EXPORT FILE *fopen(const char *path, const char *mode)
 {
-    return stream_opened(original_fopen(path, mode));
+    stream_opening(path, mode);
+    return file_opened(original_fopen(path, mode), mode);
 }
 
 EXPORT FILE *fdopen(int fd, const char *mode)
@@ -47,15 +63,18 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     copy_look(fd);
     FILE *stream = original_fdopen(fd, mode);
     /* Whose the descriptor is has not changed. */
-    if (stream)
+    if (stream) {
+        putting_opened(stream, mode);
         unseen_add(&streamed, fd);
+    }
     return stream;
 }
 
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
     stream_closing(stream);
-    return stream_opened(original_freopen(path, mode, stream));
+    stream_opening(path, mode);
+    return file_opened(original_freopen(path, mode, stream), mode);
 }
 
 EXPORT FILE *tmpfile(void)
@@ -65,15 +84,17 @@ EXPORT FILE *tmpfile(void)
 
 EXPORT int fflush(FILE *stream)
 {
-    if (stream)
-        copy_settle(descriptor_of(stream));
-    else
+    if (!stream)
         copy_settle_all();
+    else if (copy_running() && !putting_serve_pending(stream))
+        copy_settle(descriptor_of(stream));
     return original_fflush(stream);
 }
 
 EXPORT int fclose(FILE *stream)
 {
+    if (copy_running())
+        putting_serve_pending(stream);
     stream_closing(stream);
     return original_fclose(stream);
 }

@@ -113,14 +113,15 @@ static int32_t some_chunk(struct generator *g)
 
 static int some_read(struct generator *g)
 {
-    static const uint8_t weights[READ_HOWS] = {120, 8, 6, 4, 4, 3, 4, 2, 4, 0, 2};
-    return g->streams && chance(g, 60) ? R_FREAD : weighted(g, weights, READ_HOWS);
+    static const uint8_t weights[READ_HOWS] = {120, 8, 6, 4, 4, 3, 4, 2, 4, 0, 2, 0};
+    return g->streams && chance(g, 60) ? PICK(g, R_FREAD, R_FREAD, R_FREAD_UNLOCKED) : weighted(g, weights, READ_HOWS);
 }
 
 static int some_write(struct generator *g)
 {
-    static const uint8_t weights[WRITE_HOWS] = {130, 8, 6, 4, 4, 3, 4, 2, 4, 0};
-    return g->streams && chance(g, 60) ? W_FWRITE : weighted(g, weights, WRITE_HOWS);
+    static const uint8_t weights[WRITE_HOWS] = {130, 8, 6, 4, 4, 3, 4, 2, 4, 0, 0};
+    return g->streams && chance(g, 75) ? PICK(g, W_FWRITE, W_FWRITE, W_FWRITE_UNLOCKED)
+                                       : weighted(g, weights, WRITE_HOWS);
 }
 
 static int some_deviation(struct generator *g)
@@ -410,8 +411,18 @@ static void do_stream(struct generator *g)
         g->streams = true;
     }
     for (int i = below(g, 3); i >= 0; i--)
-        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4), PICK(g, 1, 100, 4096, 9999),
+        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4), PICK(g, 1, 2, 100, 4096, 9999),
              PICK(g, 0, 1, 2));
+    g->holes = true;
+}
+
+/* Both files are copied between streams, as programs do that know no descriptors. */
+static void open_streams(struct generator *g)
+{
+    EMIT(g, K_STREAM, S_DST, T_FDOPEN, 1, PICK(g, 0, 0, 0, 1, 2, 3, 4));
+    if (chance(g, 60))
+        EMIT(g, K_STREAM, S_SRC, T_FDOPEN, 0, PICK(g, 0, 0, 1, 2, 3));
+    g->streams = true;
     g->holes = true;
 }
 
@@ -723,6 +734,8 @@ static void open_files(struct generator *g)
     }
     if (chance(g, 6))
         do_stream(g);
+    else if (chance(g, 12))
+        open_streams(g);
 }
 
 static void prepare(struct generator *g)
