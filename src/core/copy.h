@@ -205,8 +205,6 @@ static inline int copy_duplicated(int from, int fd)
     if (fd >= 0) {
         recogniser_forget(fd);
         owned_set(fd, owned_holds(from));
-        if (unseen_holds(&streamed, from))
-            unseen_add(&streamed, fd);
         copy_look(fd);
     }
     return fd;

@@ -83,13 +83,12 @@ EXPORT int open_by_handle_at(int mount, struct file_handle *handle, int flags)
 static void closing(int fd)
 {
     copy_closing(fd, fd);
-    unseen_forget(fd);
+    unseen_remove(&mapped, fd);
 }
 
 static void closing_range(int first, int last)
 {
     copy_closing(first, last);
-    unseen_remove_range(&streamed, first, last);
     unseen_remove_range(&mapped, first, last);
     for (int fd = first < 0 ? 0 : first; fd <= last && fd < OWNED_RANGE; fd++)
         owned_set(fd, false);
@@ -137,29 +136,19 @@ EXPORT int dup(int fd)
     return copy_duplicated(fd, original_dup(fd));
 }
 
-/* A stream that has the number goes on with it, and so with what it means from now on: what it meant, if that failed. */
-static int put_beneath(int as, bool streams, int result)
-{
-    if (streams)
-        unseen_add(&streamed, as);
-    return result;
-}
-
 EXPORT int dup2(int fd, int as)
 {
-    bool streams = unseen_holds(&streamed, as);
     copy_look(fd);
     if (fd != as)
         closing(as);
-    return put_beneath(as, streams, copy_duplicated(fd, original_dup2(fd, as)));
+    return copy_duplicated(fd, original_dup2(fd, as));
 }
 
 EXPORT int dup3(int fd, int as, int flags)
 {
-    bool streams = unseen_holds(&streamed, as);
     copy_look(fd);
     closing(as);
-    return put_beneath(as, streams, copy_duplicated(fd, original_dup3(fd, as, flags)));
+    return copy_duplicated(fd, original_dup3(fd, as, flags));
 }
 
 EXPORT int fcntl(int fd, int command, ...)

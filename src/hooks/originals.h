@@ -9,6 +9,7 @@
 #define LIBOFFLOAD_ORIGINALS_H
 
 #include <aio.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -42,7 +42,8 @@ static void stream_closing(FILE *stream)
     if (fd < 0)
         return;
     copy_closing(fd, fd);
-    unseen_forget(fd);
+    unseen_remove(&streamed, fd);
+    unseen_remove(&mapped, fd);
 }
 
 /* libc moves a stream that appends to the file's end when it opens it: not to what is ahead of the program. */
@@ -77,6 +78,12 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
     return file_opened(original_freopen(path, mode, stream), mode);
 }
 
+EXPORT FILE *setmntent(const char *path, const char *mode)
+{
+    stream_opening(path, mode);
+    return file_opened(original_setmntent(path, mode), mode);
+}
+
 EXPORT FILE *tmpfile(void)
 {
     return stream_opened(original_tmpfile());
@@ -97,6 +104,20 @@ EXPORT int fclose(FILE *stream)
         putting_serve_pending(stream);
     stream_closing(stream);
     return original_fclose(stream);
+}
+
+EXPORT int endmntent(FILE *stream)
+{
+    if (stream)
+        stream_closing(stream);
+    return original_endmntent(stream);
+}
+
+/* Goes to the file's end inside libc, and writes there. */
+EXPORT int addmntent(FILE *stream, const struct mntent *entry)
+{
+    copy_look(stream->_fileno);
+    return original_addmntent(stream, entry);
 }
 
 /* These write to a descriptor inside libc. */
