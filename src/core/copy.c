@@ -35,7 +35,7 @@ static void visit_settle(struct session *s, const void *nothing)
 
 static void visit_settle_stream(struct session *s, const void *nothing)
 {
-    if (s->stream)
+    if (s->stream || s->standard)
         visit_settle(s, nothing);
     else
         table_unlock(s);
@@ -248,10 +248,7 @@ static bool used_unseen(const struct unseen_use *set, const struct file_state *f
     return set->beyond;
 }
 
-/*
- * Whether the file is behind the descriptor of a standard stream, which each process has, other than `but`: what is
- * written to that by its stream goes to the offset that the program's writes go to, and is found (session_settle()).
- */
+/* Whether the file is behind the descriptor of a standard stream, which each process has, other than `but`. */
 static bool standard_stream_has(const struct file_state *file, int but)
 {
     struct file_state other;
@@ -273,11 +270,14 @@ static bool stream_may_run(const struct session *s, const struct candidate *c)
            flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
 }
 
-/* Is the destination written, or looked at, where no hook sees it? */
+/*
+ * Is the destination written, or looked at, where no hook sees it? What a standard stream writes behind the destination's
+ * own descriptor goes to the offset that the program's writes go to, and is found, if no other thread settles then.
+ */
 static enum reason unseen_uses(const struct session *s, const struct candidate *c)
 {
     if (used_unseen(&streamed, &c->destination_state, stream_may_run(s, c) ? c->destination : -1) ||
-        standard_stream_has(&c->destination_state, c->destination))
+        standard_stream_has(&c->destination_state, *underway_single ? c->destination : -1))
         return REASON_STREAMED;
     return used_unseen(&mapped, &c->destination_state, -1) ? REASON_MAPPED : REASON_NONE;
 }
@@ -423,7 +423,8 @@ static enum reason write_and_step_on(struct session *s, const struct candidate *
     enum reason why = REASON_NONE;
     session_run(s);
     if (underway_any() || table_has_rival(s) ||
-        (!*underway_single && used_unseen(&streamed, &c->destination_state, -1)))
+        (!*underway_single &&
+         (used_unseen(&streamed, &c->destination_state, -1) || standard_stream_has(&c->destination_state, -1))))
         why = REASON_BUSY;
     if (why == REASON_NONE && KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR) != c->to)
         why = REASON_MOVED;

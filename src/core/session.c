@@ -248,6 +248,8 @@ void session_start(struct session *s, const struct candidate *c)
     s->window = s->engine->first_step;
     s->untouched = true;
     s->stream = c->write && c->write->stream;
+    s->standard = c->destination <= STDERR_FILENO && s->engine->freezes_source;
+    s->put.n = 0;
     s->tally.engine = s->engine->name;
     PROBE_RECOGNISE(c->source, c->destination);
     session_run(s);
@@ -324,14 +326,21 @@ static void take_back(const struct session *s)
 
 /*
  * A stream may write to the file unseen (cut_behind_unseen_write()). That what lies behind such a write is ours can be
- * told later by where its blocks are, which must be known now, for the source may have others by then. A step is no
- * longer than what lies in one place: so there is no more than that to remember, for nothing is ahead of the program but
- * the last step's.
+ * told later by where its blocks are, which must be known now, for the source may have others by then. One place is enough
+ * to remember: nothing is ahead of the program but what the last step has put there.
  */
-static enum reason end_with_stretch(struct session *s, off_t *end)
+static void remember_stretch(struct session *s, off_t end)
 {
     s->last_step = s->frontier;
-    if (!sharing_stretch(s->pair.source, s->frontier - s->shift, *end - s->frontier, &s->put))
+    if (!sharing_stretch(s->pair.source, s->frontier - s->shift, end - s->frontier, &s->put))
+        s->put.n = 0;
+}
+
+/* So a step ahead of a stream is no longer than what lies in one place. */
+static enum reason end_with_stretch(struct session *s, off_t *end)
+{
+    remember_stretch(s, *end);
+    if (s->put.n == 0)
         return REASON_STREAMED;
     off_t stretch_end = s->frontier + (off_t)s->put.n;
     if (stretch_end < *end)
@@ -339,11 +348,22 @@ static enum reason end_with_stretch(struct session *s, off_t *end)
     return *end - s->frontier >= SMALLEST_STRETCH || *end == source_end(s) ? REASON_NONE : REASON_STREAMED;
 }
 
+/*
+ * What copies by descriptor 1 (dd) hardly ever prints there as well, and is not to make more steps for it: what lies in
+ * several places is not remembered, and is known for the source's as long as the source has it.
+ */
+static void remember_whole_step(struct session *s, off_t end)
+{
+    remember_stretch(s, end);
+    if ((off_t)s->put.n < end - s->frontier)
+        s->put.n = 0;
+}
+
 /* Whether the destination has from there on, up to the frontier, the blocks that the last step has put there. */
 static bool has_what_was_put(const struct session *s, off_t from)
 {
     struct stretch put = s->put;
-    if (!s->stream || from < s->last_step)
+    if (put.n == 0 || from < s->last_step)
         return false;
     if (!put.is_hole)
         put.place += (uint64_t)(from - s->last_step);
@@ -362,8 +382,11 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
         return s->engine->failure;
     if (session_writes_with(s, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
         return s->engine->failure;
-    if (s->stream && !sharing_lies_in(s->pair.destination, s->frontier, reached - s->frontier, s->put))
-        return REASON_STREAMED;
+    if (s->put.n && !sharing_lies_in(s->pair.destination, s->frontier, reached - s->frontier, s->put)) {
+        s->put.n = 0;
+        if (s->stream)
+            return REASON_STREAMED;
+    }
     PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
     return REASON_NONE;
@@ -435,6 +458,8 @@ static enum reason advance(struct session *s, off_t goal)
     enum reason why = may_step(s, end);
     if (why == REASON_NONE && s->stream)
         why = end_with_stretch(s, &end);
+    else if (why == REASON_NONE && s->standard)
+        remember_whole_step(s, end);
     /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
     compare_forget(&s->scratch);
     return why == REASON_NONE ? engine_step(s, end, false) : why;

@@ -64,8 +64,9 @@ struct session {
     bool fine_stamps;
     bool direct;        /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
     bool stream;        /* what runs was begun by a stream's write */
-    off_t last_step;    /* of a stream: where the engine's last step began in the destination, */
-    struct stretch put; /* and the blocks that it has put there, up to the frontier */
+    bool standard;      /* its descriptor is a standard stream's, as dd's is */
+    off_t last_step;    /* of either: where the engine's last step began in the destination, */
+    struct stretch put; /* and the blocks that it has put there, up to the frontier; of no bytes: not known */
     bool untouched;     /* no write was dropped since the destination's times were last set */
     uint64_t blocked;   /* the signals that the program blocks, while it is in one of the calls below */
     uint64_t hold;      /* the session may begin again when tally.written has reached this */
