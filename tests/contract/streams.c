@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <mntent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -61,17 +63,22 @@ static void say_state(void)
 }
 
 /* The file's size, asked without a hook: what another thread would meet if it wrote now. */
-static void say_size_unseen(void)
+static long size_unseen(long fd)
 {
     struct stat st;
-    long result, fd = fileno(copy);
+    long result;
 
 #if defined(__x86_64__)
     __asm__ volatile("syscall" : "=a"(result) : "a"(SYS_fstat), "D"(fd), "S"(&st) : "rcx", "r11", "memory");
 #else
     result = syscall(SYS_fstat, fd, &st);
 #endif
-    printf("size %ld, unseen\n", result == 0 ? (long)st.st_size : -1);
+    return result == 0 ? (long)st.st_size : -1;
+}
+
+static void say_size_unseen(void)
+{
+    say("size, unseen", size_unseen(fileno(copy)));
 }
 
 static long copy_pieces(size_t piece, int pieces)
@@ -587,6 +594,70 @@ static void opened_again_to_append(void)
     close_both();
 }
 
+/* By every way there is: the place is told before anything is put. */
+static void opened_to_append_by_all_ways(void)
+{
+    FILE *again = opened(fopen("other", "w"));
+    int fd;
+
+    open_both("w");
+    copy_pieces(BLOCK, 6);
+    again = opened(freopen("copy", "a", again));
+    say("told", ftell(again));
+    fclose(again);
+    copy_pieces(BLOCK, 8);
+    again = opened(fopen("copy", "a+"));
+    say("told", ftell(again));
+    fclose(again);
+    copy_pieces(BLOCK, 8);
+    again = opened(fdopen(dup(fileno(copy)), "a"));
+    say("told", ftell(again));
+    fclose(again);
+    copy_pieces(BLOCK, 8);
+    fd = open("copy", O_WRONLY | O_APPEND);
+    say("at", (long)lseek(fd, 0, SEEK_CUR));
+    say("at", (long)lseek(fd, 0, SEEK_END));
+    say("written", (long)write(fd, "by another", 10));
+    say("at", (long)lseek(fd, 0, SEEK_CUR));
+    close(fd);
+    copy_pieces(BLOCK, 8);
+    copy = opened(freopen(NULL, "a", copy));
+    say_state();
+    copy_pieces(BLOCK, 3);
+    say_state();
+    close_both();
+}
+
+/* libc goes to the end by itself, and writes there. */
+static void a_line_added_to_a_table(void)
+{
+    static struct mntent entry = {(char *)"device", (char *)"/place", (char *)"type", (char *)"defaults", 0, 0};
+
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    say("added", addmntent(copy, &entry));
+    say_state();
+    close_both();
+}
+
+/* libc opens it by itself. */
+static void a_table_opened_to_append(void)
+{
+    static struct mntent entry = {(char *)"device", (char *)"/place", (char *)"type", (char *)"defaults", 0, 0};
+    FILE *table;
+
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    table = opened(setmntent("copy", "a"));
+    say("told", ftell(table));
+    say("added", addmntent(table, &entry));
+    copy_pieces(BLOCK, 3);
+    say("added", addmntent(table, &entry));
+    endmntent(table);
+    say_state();
+    close_both();
+}
+
 /* Its descriptor means another file from then on. */
 static void other_file_put_beneath(void)
 {
@@ -601,6 +672,24 @@ static void other_file_put_beneath(void)
             die("write");
     say("read", getc(reads));
     fclose(reads);
+}
+
+/* The stream goes on with the number of its descriptor, which means the copy from then on. */
+static void number_used_again(void)
+{
+    FILE *stale = opened(fopen("other", "w+"));
+    int number = fileno(stale), fd;
+
+    source = opened(fopen("../source", "r"));
+    close(number);
+    fd = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    if (fd != number)
+        die("open");
+    for (int i = 0; i < HALF; i++)
+        if (write(fd, buffer, fread(buffer, 1, BLOCK, source)) != BLOCK)
+            die("write");
+    say("read", getc(stale));
+    fclose(stale);
 }
 
 /* The file is standard output's as well, which has a place of its own there. */
@@ -619,6 +708,59 @@ static void standard_output_leads_there(void)
     fclose(copy);
     fflush(stdout);
     dprintf(kept, "done\n");
+}
+
+/* It leads there from the middle of the copy on, standard error too. */
+static void standard_streams_come_to_lead_there(void)
+{
+    int kept = dup(1), fd;
+
+    setvbuf(stdout, NULL, _IOFBF, 4096);
+    fflush(stdout);
+    open_both("w");
+    copy_pieces(BLOCK, 10);
+    fd = open("copy", O_RDWR);
+    dup2(fd, 1);
+    close(fd);
+    copy_pieces(BLOCK, 10);
+    for (int i = 0; i < 1000; i++)
+        printf("line %d\n", i);
+    copy_pieces(BLOCK, 10);
+    fd = open("copy", O_RDWR);
+    lseek(fd, 100, SEEK_SET);
+    dup2(fd, 2);
+    close(fd);
+    fprintf(stderr, "an error\n");
+    copy_pieces(BLOCK, 10);
+    perror("another");
+    puts("a line");
+    copy_pieces(BLOCK, 1);
+    fclose(copy);
+    fflush(stdout);
+    dprintf(kept, "done\n");
+}
+
+/* Descriptor 1 is the program's own, as dd has it, and written to by write(2) and printf(3). */
+static int descriptor_1_begun(int lines)
+{
+    int from = open("../source", O_RDONLY);
+
+    fflush(stdout);
+    close(1);
+    if (open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0644) != 1)
+        die("open");
+    setvbuf(stdout, NULL, _IOFBF, 4096);
+    for (int i = 0; i < HALF; i++)
+        if (read(from, buffer, BLOCK) != BLOCK || write(1, buffer, BLOCK) != BLOCK)
+            die("copy");
+    for (int i = 0; i < lines; i++)
+        printf("line %d\n", i);
+    return from;
+}
+
+static void descriptor_1(void)
+{
+    descriptor_1_begun(3000);
 }
 
 static void standard_output(void)
@@ -823,36 +965,59 @@ static void changed_in_place(void)
     close_both();
 }
 
-/* Another process has written the whole source anew, of other bytes, when what libc has written unseen comes to light. */
-static void rewritten_by_another(void)
-{
+/* Another process that writes the whole source anew, of other bytes, when it is told to. */
+static struct {
     int asks[2], tells[2];
-    pid_t child;
+    pid_t id;
+} rewriter;
+
+static void start_rewriter(void)
+{
+    struct stat st;
+    char word = 0;
+    int fd;
+
+    if (pipe(rewriter.asks) || pipe(rewriter.tells))
+        die("pipe");
+    rewriter.id = fork();
+    if (rewriter.id != 0)
+        return;
+    fd = open("../source", O_RDWR);
+    memset(buffer, 'n', sizeof buffer);
+    if (read(rewriter.asks[0], &word, 1) == 1 && fstat(fd, &st) == 0)
+        for (off_t at = 0; at < st.st_size; at += BLOCK)
+            if (pwrite(fd, buffer, at + BLOCK < st.st_size ? BLOCK : (size_t)(st.st_size - at), at) < 0)
+                die("pwrite");
+    fsync(fd);
+    _exit(write(rewriter.tells[1], &word, 1) != 1);
+}
+
+static void have_it_rewritten(void)
+{
     char word = 0;
 
-    if (pipe(asks) || pipe(tells))
-        die("pipe");
-    child = fork();
-    if (child == 0) {
-        int fd = open("../source", O_RDWR);
-        struct stat st;
+    if (write(rewriter.asks[1], &word, 1) != 1 || read(rewriter.tells[0], &word, 1) != 1)
+        die("the other process");
+    waitpid(rewriter.id, NULL, 0);
+}
 
-        memset(buffer, 'n', sizeof buffer);
-        if (read(asks[0], &word, 1) == 1 && fstat(fd, &st) == 0)
-            for (off_t at = 0; at < st.st_size; at += BLOCK)
-                if (pwrite(fd, buffer, at + BLOCK < st.st_size ? BLOCK : (size_t)(st.st_size - at), at) < 0)
-                    die("pwrite");
-        fsync(fd);
-        _exit(write(tells[1], &word, 1) != 1);
-    }
+/* That is so when what libc has written unseen comes to light. */
+static void rewritten_by_another(void)
+{
+    start_rewriter();
     open_both("w");
     copy_pieces(BLOCK, HALF);
     put_much();
-    if (write(asks[1], &word, 1) != 1 || read(tells[0], &word, 1) != 1)
-        die("the other process");
+    have_it_rewritten();
     say_state();
     close_both();
-    waitpid(child, NULL, 0);
+}
+
+static void descriptor_1_and_rewritten(void)
+{
+    start_rewriter();
+    descriptor_1_begun(3000);
+    have_it_rewritten();
 }
 
 /* ---- what fails ----------------------------------------------------------------------------------------- */
@@ -939,7 +1104,7 @@ static void child_writes_too(void)
 }
 
 /* Started by number. It has the descriptor from then on, and sees what is there. */
-static void child_by_number(void)
+static void child_started_by(long (*start)(void))
 {
     int asks[2], tells[2];
     struct stat st;
@@ -951,7 +1116,7 @@ static void child_by_number(void)
     if (pipe(asks) || pipe(tells))
         die("pipe");
     fflush(stdout);
-    child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    child = (pid_t)start();
     if (child == 0) {
         if (read(asks[0], &word, 1) != 1 || fstat(fileno(copy), &st) || write(fileno(copy), "by the child", 12) != 12)
             _exit(1);
@@ -964,6 +1129,43 @@ static void child_by_number(void)
     say("the child saw", st.st_size);
     say_state();
     close_both();
+}
+
+static long by_clone(void)
+{
+    return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+static long by_clone3(void)
+{
+    struct clone_args with = {.exit_signal = SIGCHLD};
+
+    return syscall(SYS_clone3, &with, sizeof with);
+}
+
+/* Not every machine has one of its own. */
+static long by_fork(void)
+{
+#if defined(SYS_fork)
+    return syscall(SYS_fork);
+#else
+    return by_clone();
+#endif
+}
+
+static void child_by_number(void)
+{
+    child_started_by(by_clone);
+}
+
+static void child_by_newer_number(void)
+{
+    child_started_by(by_clone3);
+}
+
+static void child_by_oldest_number(void)
+{
+    child_started_by(by_fork);
 }
 
 static void *nothing_done_by_it(void *nothing)
@@ -980,6 +1182,21 @@ static void *putting(void *nothing)
         funlockfile(copy);
     }
     return nothing;
+}
+
+/* It might print, while this one settles. */
+static void descriptor_1_and_a_thread(void)
+{
+    pthread_t thread;
+    int kept = dup(1), from = descriptor_1_begun(0);
+
+    pthread_create(&thread, NULL, nothing_done_by_it, NULL);
+    pthread_join(thread, NULL);
+    dprintf(kept, "size, unseen: %ld\n", size_unseen(1));
+    if (write(1, buffer, (size_t)read(from, buffer, BLOCK)) != BLOCK ||
+        write(1, buffer, (size_t)read(from, buffer, 8192)) != 8192)
+        die("copy");
+    dprintf(kept, "size, unseen: %ld\n", size_unseen(1));
 }
 
 /* What the thread puts must all be there, while this one asks about the file, which settles a copy. */
@@ -1094,9 +1311,15 @@ static const struct corner {
     CORNER(read_by_another, NONE),
     CORNER(duplicated, NONE),
     CORNER(opened_again_to_append, NONE),
+    CORNER(opened_to_append_by_all_ways, NONE),
+    CORNER(a_line_added_to_a_table, HALF_OF_IT),
+    CORNER(a_table_opened_to_append, NONE),
     CORNER(other_file_put_beneath, NONE),
+    CORNER(number_used_again, NONE),
     CORNER(standard_output_leads_there, NONE),
+    CORNER(standard_streams_come_to_lead_there, NONE),
     CORNER(standard_output, HALF_OF_IT),
+    CORNER(descriptor_1, HALF_OF_IT),
     CORNER(functions_of_its_own, NONE),
     CORNER(in_memory, NONE),
     CORNER(of_every_mode, NONE),
@@ -1109,14 +1332,18 @@ static const struct corner {
     CORNER(bytes_taken_one_by_one, NONE),
     CORNER(changed_in_place, NONE),
     CORNER(rewritten_by_another, NONE),
+    CORNER(descriptor_1_and_rewritten, NONE),
     CORNER(limited, NONE),
     CORNER(limited_at_once, NONE),
     CORNER(memory_that_is_not_there, NONE),
     CORNER(numbers_that_overflow, NONE),
     CORNER(child_writes_too, NONE),
     CORNER(child_by_number, NONE),
+    CORNER(child_by_newer_number, NONE),
+    CORNER(child_by_oldest_number, NONE),
     CORNER(thread_puts_too, NONE),
     CORNER(thread_puts_all_along, NONE),
+    CORNER(descriptor_1_and_a_thread, HALF_OF_IT),
     CORNER(thread_of_the_standard, HALF_OF_IT),
 };
 
