@@ -19,7 +19,7 @@ shares() { # PERCENT
     read -r common _ < <("$extents" source ours/copy)
     size=$(stat -c %s source)
     echo "$common of $size bytes are shared"
-    [ "$common" -ge $((size / 100 * $1)) ] || fail "less than $1 % of the source is shared"
+    [ "$common" -ge $((size * $1 / 100)) ] || fail "less than $1 % of the source is shared"
 }
 
 as_plain() { # CORNER SHARED
