@@ -703,12 +703,18 @@ size_t session_copy(struct session *s, off_t from, size_t n)
 
 /* ---- the end ---- */
 
+/* What is ahead of the program is taken back, from there on, and the next time is put off, ever longer. */
+static void cut_at(struct session *s, off_t end)
+{
+    KERNEL(SYS_ftruncate, s->pair.destination, end);
+    s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));
+    s->cuts++;
+}
+
 static void cut_back(struct session *s)
 {
     if (s->frontier > s->mark) {
-        KERNEL(SYS_ftruncate, s->pair.destination, s->mark);
-        s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));
-        s->cuts++;
+        cut_at(s, s->mark);
     } else if (!s->untouched) {
         guard_touch(s->pair.destination, s->mark);
     }
@@ -720,7 +726,7 @@ static void cut_back(struct session *s)
  * blocks behind that is the engine's as long as these are the source's too, or those that were put there: who writes
  * there gives the file others.
  */
-static void cut_behind_unseen_write(const struct session *s)
+static void cut_behind_unseen_write(struct session *s)
 {
     struct file_state now;
     int destination = s->pair.destination;
@@ -731,7 +737,7 @@ static void cut_behind_unseen_write(const struct session *s)
     off_t whole = (at + block - 1) / block * block;
     if (has_what_was_put(s, whole) ||
         sharing_all(s->pair.source, whole - s->shift, destination, whole, s->frontier - whole))
-        KERNEL(SYS_ftruncate, destination, at);
+        cut_at(s, at);
 }
 
 void session_settle(struct session *s, enum reason why)
