@@ -199,10 +199,14 @@ static void buffers_of_all_sizes(void)
         memset(program_buffer, 0, sizeof program_buffer);
         open_both("w");
         setvbuf(copy, program_buffer, _IOFBF, sizes[i]);
+        copy_pieces(BLOCK, (int)i % 3);
         for (int round = 0; round < 5; round++) {
             copy_pieces(50, 2);
+            say("pending", (long)__fpending(copy));
             copy_pieces(8192, 1);
+            say("pending", (long)__fpending(copy));
             copy_pieces(70000, 1);
+            say("pending", (long)__fpending(copy));
         }
         sum = 0;
         for (size_t byte = 0; byte < sizes[i]; byte++)
@@ -502,6 +506,19 @@ static void appends(void)
     open_both("a");
     copy_pieces(BLOCK, HALF);
     say_state();
+    copy_rest();
+    close_both();
+}
+
+/* It goes by the end where it stands, as the stream has it. */
+static void appends_no_more(void)
+{
+    fclose(opened(fopen("other", "w")));
+    open_both("a");
+    say("set", fcntl(fileno(copy), F_SETFL, 0));
+    copy_pieces(BLOCK, HALF);
+    fputs("a word", copy);
+    say("told", ftell(copy));
     copy_rest();
     close_both();
 }
@@ -1344,6 +1361,7 @@ static const struct corner {
     CORNER(larger_buffer, NONE),
     CORNER(lines, NONE),
     CORNER(appends, NONE),
+    CORNER(appends_no_more, NONE),
     CORNER(reads_too, NONE),
     CORNER(overwrites, HALF_OF_IT),
     CORNER(wide, NONE),

@@ -22,8 +22,17 @@ shares() { # PERCENT
     [ "$common" -ge $((size * $1 / 100)) ] || fail "less than $1 % of the source is shared"
 }
 
-as_plain() { # CORNER SHARED
-    prepare=own_source
+# Written from its end on, so that no MiB of it lies behind the one before.
+source_in_places() {
+    local place
+    rm -f ../source
+    for place in 4 3 2 1 0; do
+        dd if=../original of=../source bs=1M skip=$place seek=$place count=1 conv=notrunc,fsync status=none
+    done
+}
+
+as_plain() { # CORNER SHARED [SOURCE]
+    prepare=${3-own_source}
     both "$streams" "$1"
     [ "$(cat "$scratch/plain.status")" -ne 99 ] || fail "the test itself is wrong: $(cat "$scratch/plain.err")"
     sed 's/^/plain: /' "$scratch/plain.out" | tail -n 20
@@ -35,9 +44,10 @@ reflink_filesystem() {
     while read -r corner shared; do
         verdict "${corner//_/ }, on $fs" as_plain "$corner" "$shared"
     done <"$scratch/corners"
+    verdict "by blocks of a source in several places, on $fs" as_plain by_blocks 99 source_in_places
 }
 
 "$streams" --list >"$scratch/corners"
-count=$(wc -l <"$scratch/corners")
+count=$(($(wc -l <"$scratch/corners") + 1))
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
