@@ -44,7 +44,7 @@ reflink_filesystem() {
     while read -r corner shared; do
         verdict "${corner//_/ }, on $fs" as_plain "$corner" "$shared"
     done <"$scratch/corners"
-    verdict "by blocks of a source in several places, on $fs" as_plain by_blocks 99 source_in_places
+    verdict "by small pieces of a source in several places, on $fs" as_plain by_small_pieces 99 source_in_places
 }
 
 "$streams" --list >"$scratch/corners"
