@@ -1,5 +1,5 @@
 #!/bin/bash
-# The guest lab: every test of tests/lab/tests, in one boot of a guest with NFS and SMB servers. See docs/lab.md.
+# The guest lab: every test of tests/lab/tests, in guests with NFS and SMB servers. See docs/lab.md.
 # shellcheck disable=SC2034 # for the fixture: longer than the lab's own limit
 test_limit=4200
 . "$(dirname "$0")/fixture.sh"

@@ -566,13 +566,11 @@ static __attribute__((noinline)) bool write_first(int fd, const struct program_w
 /* Its bytes were read to other memory, or by another thread. */
 static __attribute__((noinline)) bool write_guessed(int fd, const struct program_write *w)
 {
-    if (recogniser_guess_wait) {
-        recogniser_guess_wait--;
+    if (!guess_is_due(w->n))
         return false;
-    }
     struct candidate c = candidate_of(fd, w);
     bool served = guess_source(&c) && write_from_source(&c, NULL);
-    guess_was(served);
+    guess_was(w->n, served);
     return served;
 }
 

@@ -1,6 +1,7 @@
 #include "guess.h"
 
 #include "../buffers/compare.h"
+#include "exact.h"
 #include "guards.h"
 #include "recogniser.h"
 #include "settings.h"
@@ -10,16 +11,38 @@
 
 #define LONGEST_WAIT 1024
 
-static __thread unsigned delay;
+/*
+ * What a program writes for itself in passing (a cache, a log, a compiled script) is short. That it is no copy says
+ * nothing of long writes, which each could be offloaded by itself.
+ */
+static __thread struct pace {
+    unsigned wait;  /* writes that are still let pass */
+    unsigned delay; /* writes that were to be let pass the last time */
+} of_short, of_long;
 
-void guess_was(bool right)
+static struct pace *pace_of(size_t n)
 {
+    return n < EXACT_LEAST ? &of_short : &of_long;
+}
+
+bool guess_is_due(size_t n)
+{
+    struct pace *pace = pace_of(n);
+    if (!pace->wait)
+        return true;
+    pace->wait--;
+    return false;
+}
+
+void guess_was(size_t n, bool right)
+{
+    struct pace *pace = pace_of(n);
     if (right) {
-        delay = 0;
+        pace->delay = 0;
         return;
     }
-    delay = delay == 0 ? 1 : delay < LONGEST_WAIT ? delay * 2 : delay;
-    recogniser_guess_wait = delay;
+    pace->delay = pace->delay == 0 ? 1 : pace->delay < LONGEST_WAIT ? pace->delay * 2 : pace->delay;
+    pace->wait = pace->delay;
     /* They have been looked at, and are not to be read, and their times of access moved, much later. */
     recogniser_forget_sources();
 }

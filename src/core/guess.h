@@ -15,13 +15,21 @@
  * candidate's source and `from`, and `to` if it is -1. Reads a few hundred bytes of each file, of the destination's own
  * file system alone: what the kernel makes up (proc, sysfs) may not bear to be read once more.
  *
- * A guess that finds nothing, or whose candidate comes to nothing, makes further ones rarer: the thread's next is made
- * after 1, 2, 4 ... 1024 writes that could have been one, and not before something is read. Safe in a signal handler.
+ * Safe in a signal handler.
  */
 bool guess_source(struct candidate *candidate);
 
+/*
+ * A guess that finds nothing, or whose candidate comes to nothing, makes further ones rarer: the thread's next is made
+ * after 1, 2, 4 ... 1024 writes that could have been one, and not before something is read. Writes of less than
+ * EXACT_LEAST bytes and others are counted apart. Both are safe in a signal handler.
+ */
+
+/* Whether to guess at a write of n bytes. Counts the write. */
+bool guess_is_due(size_t n);
+
 /* What came of the guess. */
-void guess_was(bool right);
+void guess_was(size_t n, bool right);
 
 /* A descriptor was mapped into memory: n bytes from `from` on, at that address. */
 void guess_note_mapping(int fd, const void *at, size_t n, off_t from);

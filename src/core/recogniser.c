@@ -12,7 +12,6 @@ uint8_t recogniser_irregular[KINDS_KNOWN];
 
 uint64_t recogniser_sources[SOURCES];
 uint64_t recogniser_last_source;
-__thread unsigned recogniser_guess_wait;
 
 void recogniser_add_source(uint64_t source)
 {

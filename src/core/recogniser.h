@@ -91,9 +91,6 @@ static inline const struct read_note *recogniser_newest(void)
 extern uint64_t recogniser_sources[SOURCES];
 extern uint64_t recogniser_last_source __attribute__((visibility("hidden")));
 
-/* Whether writes of the thread are to be let pass before its next guess (guess.h), and how many. */
-extern __thread unsigned recogniser_guess_wait;
-
 void recogniser_add_source(uint64_t source);
 void recogniser_forget_sources(void);
 

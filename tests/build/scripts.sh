@@ -11,7 +11,7 @@ clean() { # SCRIPT
 
 cd "$source_tree" || exit 1
 mapfile -t scripts < <(
-    ls scripts/* .ci/run autogen.sh tests/lab/run tests/lab/image tests/lab/boot/* tests/lab/guest/init
+    ls scripts/* .ci/run autogen.sh tests/lab/run tests/lab/machine tests/lab/image tests/lab/boot/* tests/lab/guest/init
     ls bench/programs/cat
     find bench tests -name '*.sh' -type f | sort
 )

@@ -59,6 +59,17 @@ def shares_moved_blocks_one_read_late():
     show(copy)
 
 
+def shares_moved_blocks_after_short_writes_of_its_own():
+    source, copy = opened()
+    notes = os.open("notes", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for _ in range(600):
+        os.pread(source, 100, 0)
+        os.write(notes, b"something else " * 50)
+    os.close(notes)
+    copy_blocks(source, copy, BLOCK, os.write)
+    show(copy)
+
+
 def shares_joined_reads():
     source, copy = opened()
     while block := b"".join(os.read(source, 8192) for _ in range(8)):

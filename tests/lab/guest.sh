@@ -7,7 +7,7 @@
 # shellcheck source-path=SCRIPTDIR/.. source-path=SCRIPTDIR/../.. source=fixture.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../fixture.sh"
 
-[ -e /lab/tests ] || skip_all "this is a test for the guest: tests/lab/run $test_name"
+[ -e /lab/build ] || skip_all "this is a test for the guest: tests/lab/run $test_name"
 
 # As in tests/fixture.sh, text in which each sector differs; its way of making it takes a second for 5 MB here.
 make_source() { # FILE [BYTES]

@@ -1,5 +1,6 @@
 /* Where the bytes of a write are looked for. */
 #include "core/guess.h"
+#include "core/exact.h"
 #include "core/recogniser.h"
 
 #include "files.h"
@@ -123,19 +124,38 @@ Test(guess, memory_that_is_not_there)
     cr_expect_not(guess_source(&c));
 }
 
+/* How many writes of n bytes are let pass before the next guess. */
+static unsigned let_pass(size_t n)
+{
+    unsigned passed = 0;
+    while (!guess_is_due(n))
+        passed++;
+    return passed;
+}
+
 Test(guess, wrong_ones_make_further_ones_rarer_and_wait_for_a_read)
 {
     int source = file_filled(SIZE, 1);
     for (unsigned wait = 1; wait <= 1024; wait *= 2) {
         reads(source, 100);
         cr_expect(recogniser_may_guess(N));
-        guess_was(false);
-        cr_expect_eq(recogniser_guess_wait, wait);
+        guess_was(N, false);
         cr_expect_not(recogniser_may_guess(N), "nothing was read since");
+        cr_expect_eq(let_pass(N), wait);
     }
-    guess_was(false);
-    cr_expect_eq(recogniser_guess_wait, 1024);
-    guess_was(true);
-    guess_was(false);
-    cr_expect_eq(recogniser_guess_wait, 1);
+    guess_was(N, false);
+    cr_expect_eq(let_pass(N), 1024);
+    guess_was(N, true);
+    guess_was(N, false);
+    cr_expect_eq(let_pass(N), 1);
+}
+
+Test(guess, wrong_ones_of_short_writes_do_not_hold_up_those_of_long_ones)
+{
+    for (unsigned turn = 0; turn < 10; turn++)
+        guess_was(EXACT_LEAST - 1, false);
+    cr_expect(guess_is_due(EXACT_LEAST));
+    guess_was(EXACT_LEAST, false);
+    cr_expect_eq(let_pass(EXACT_LEAST), 1);
+    cr_expect_eq(let_pass(EXACT_LEAST - 1), 512);
 }
