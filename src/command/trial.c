@@ -203,7 +203,7 @@ static enum reason judge(struct session *s, struct candidate *c, bool into_file)
 struct trial trial_run(int source, int destination, bool by_kernel, bool step)
 {
     static const struct iovec piece = {(void *)"", 1};
-    static const struct program_write any = {&piece, 1, 1, -1};
+    static const struct program_write any = {.pieces = &piece, .count = 1, .n = 1, .at = -1};
     struct session s = {0};
     struct candidate c = {.source = source,
                           .destination = destination,

@@ -34,6 +34,14 @@ static void visit_settle(struct session *s, const void *nothing)
     table_unlock(s);
 }
 
+static void visit_settle_stream(struct session *s, const void *nothing)
+{
+    if (s->stream || s->standard)
+        visit_settle(s, nothing);
+    else
+        table_unlock(s);
+}
+
 static void visit_end(struct session *s, const void *nothing)
 {
     (void)nothing;
@@ -115,6 +123,15 @@ void copy_settle_every(void)
     if (!table_enter(&blocked))
         return;
     table_each(visit_settle, NULL);
+    table_leave(blocked);
+}
+
+void copy_settle_every_stream(void)
+{
+    uint64_t blocked;
+    if (!table_enter(&blocked))
+        return;
+    table_each(visit_settle_stream, NULL);
     table_leave(blocked);
 }
 
@@ -219,25 +236,51 @@ static struct session *take_place(const struct candidate *c)
     return s;
 }
 
-/* Whether the file is behind a descriptor of the set: the one that is written to, or another. */
-static bool used_unseen(const struct unseen_use *set, const struct file_state *file)
+/* Whether the file is behind a descriptor of the set other than `but`. */
+static bool used_unseen(const struct unseen_use *set, const struct file_state *file, int but)
 {
     struct file_state other;
     for (int fd = 0; fd < UNSEEN_RANGE; fd++) {
         if (fd % 8 == 0 && !set->held[fd / 8])
             fd += 7;
-        else if (unseen_holds(set, fd) && guard_look(fd, &other) && guard_same_file(&other, file))
+        else if (fd != but && unseen_holds(set, fd) && guard_look(fd, &other) && guard_same_file(&other, file))
             return true;
     }
     return set->beyond;
 }
 
-/* Is the destination written, or looked at, where no hook sees it? */
-static enum reason unseen_uses(const struct candidate *c)
+/* Whether the file is behind the descriptor of a standard stream, which each process has, other than `but`. */
+static bool standard_stream_has(const struct file_state *file, int but)
 {
-    if (used_unseen(&streamed, &c->destination_state))
+    struct file_state other;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fd != but && guard_look(fd, &other) && guard_same_file(&other, file))
+            return true;
+    return false;
+}
+
+/*
+ * May it run ahead although the destination is a stream's? What libc writes unseen goes to the descriptor's offset and
+ * can be told from what a clone has put there (session_settle()), if no other thread settles at that moment; and what it
+ * reads unseen would be too long, but from a descriptor for writing alone.
+ */
+static bool stream_may_run(const struct session *s, const struct candidate *c)
+{
+    long flags = KERNEL(SYS_fcntl, c->destination, F_GETFL);
+    return c->write && c->write->stream && *underway_single && s->engine->freezes_source && !s->engine->remote &&
+           flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
+}
+
+/*
+ * Is the destination written, or looked at, where no hook sees it? What a standard stream writes behind the destination's
+ * own descriptor goes to the offset that the program's writes go to, and is found, if no other thread settles then.
+ */
+static enum reason unseen_uses(const struct session *s, const struct candidate *c)
+{
+    if (used_unseen(&streamed, &c->destination_state, stream_may_run(s, c) ? c->destination : -1) ||
+        standard_stream_has(&c->destination_state, *underway_single ? c->destination : -1))
         return REASON_STREAMED;
-    return used_unseen(&mapped, &c->destination_state) ? REASON_MAPPED : REASON_NONE;
+    return used_unseen(&mapped, &c->destination_state, -1) ? REASON_MAPPED : REASON_NONE;
 }
 
 /* What is against the candidate, before its bytes are looked at. Fills in the session. */
@@ -257,7 +300,7 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
 {
     if (patterns_wanted() && (!s->names || !patterns_allow(report_source(s), report_destination(s))))
         return REASON_EXCLUDED;
-    return c->exact == REASON_NONE ? unseen_uses(c) : REASON_NONE;
+    return c->exact == REASON_NONE ? unseen_uses(s, c) : REASON_NONE;
 }
 
 /* Starts it, unless another thread's write may be in the middle of the file, or another thread's session in its way. */
@@ -380,7 +423,9 @@ static enum reason write_and_step_on(struct session *s, const struct candidate *
 {
     enum reason why = REASON_NONE;
     session_run(s);
-    if (underway_any() || table_has_rival(s) || (!*underway_single && used_unseen(&streamed, &c->destination_state)))
+    if (underway_any() || table_has_rival(s) ||
+        (!*underway_single &&
+         (used_unseen(&streamed, &c->destination_state, -1) || standard_stream_has(&c->destination_state, -1))))
         why = REASON_BUSY;
     if (why == REASON_NONE && KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR) != c->to)
         why = REASON_MOVED;
@@ -549,14 +594,14 @@ static bool serve_write(int fd, const struct program_write *w)
 bool copy_write(int fd, const void *buffer, size_t n)
 {
     const struct iovec piece = {(void *)(uintptr_t)buffer, n};
-    const struct program_write w = {&piece, 1, n, -1};
+    const struct program_write w = {.pieces = &piece, .count = 1, .n = n, .at = -1};
     return serve_write(fd, &w);
 }
 
 bool copy_write_at(int fd, const void *buffer, size_t n, off_t at)
 {
     const struct iovec piece = {(void *)(uintptr_t)buffer, n};
-    const struct program_write w = {&piece, 1, n, at};
+    const struct program_write w = {.pieces = &piece, .count = 1, .n = n, .at = at};
     return serve_write(fd, &w);
 }
 
@@ -579,14 +624,26 @@ static size_t length_of(struct program_write *w)
     return n;
 }
 
+/* A write of pieces: of a stream, or the program's own. */
+static size_t write_pieces(int fd, struct program_write *w)
+{
+    w->n = length_of(w);
+    return w->n && serve_write(fd, w) ? w->n : 0;
+}
+
 size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at)
 {
     struct program_write w = {.pieces = pieces, .count = count, .at = at};
     bool ours = at >= 0 || owned_holds(fd);
     if (!ours || count <= 0 || count > IOV_MAX || !compare_readable(pieces, (size_t)count * sizeof *pieces))
         return 0;
-    w.n = length_of(&w);
-    return w.n && serve_write(fd, &w) ? w.n : 0;
+    return write_pieces(fd, &w);
+}
+
+size_t copy_write_stream(int fd, const struct iovec *pieces, int count)
+{
+    struct program_write w = {.pieces = pieces, .count = count, .at = -1, .stream = true};
+    return owned_holds(fd) ? write_pieces(fd, &w) : 0;
 }
 
 ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at)

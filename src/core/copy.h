@@ -25,6 +25,7 @@
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags, bool changes);
 void copy_settle_every(void);
+void copy_settle_every_stream(void);
 void copy_close_from(unsigned first, unsigned last);
 void copy_count_written(int fd, size_t n);
 
@@ -83,6 +84,13 @@ bool copy_write_at(int fd, const void *buffer, size_t n, off_t at);
  * bytes that are there, or 0: make the call.
  */
 size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at);
+
+/*
+ * As copy_write_pieces(), for what a stdio stream is about to write to its descriptor. The stream is written to alone,
+ * the process has one thread, and what libc does with the stream otherwise writes at the descriptor's offset, or is told
+ * by copy_look() before.
+ */
+size_t copy_write_stream(int fd, const struct iovec *pieces, int count);
 
 /* Tells that a read of several pieces, as readv(2) or, if `at` is not -1, preadv(2) makes it, gave n bytes. Returns n. */
 ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at);
@@ -201,6 +209,13 @@ static inline void copy_settle_all(void)
         copy_settle_every();
 }
 
+/* Ends the copies that streams write: before there may be a thread, which may use them while another one settles. */
+static inline void copy_settle_streams(void)
+{
+    if (copy_running())
+        copy_settle_every_stream();
+}
+
 /* Tells that `fd` was just opened by this process. Returns fd. */
 static inline int copy_opened(int fd)
 {
@@ -230,8 +245,6 @@ static inline int copy_duplicated(int from, int fd)
         owned_set(fd, owned_holds(from));
         if (owned_holds_pipe(from))
             owned_set(from, false);
-        if (unseen_holds(&streamed, from))
-            unseen_add(&streamed, fd);
         copy_look(fd);
     }
     return fd;

@@ -24,6 +24,8 @@
 #define SHORT_CALL_NS 15000000L
 /* Bytes that the program must write itself after the first cut before the session begins again; doubled by each cut. */
 #define FIRST_HOLD ((uint64_t)256 << 10)
+/* What lies in smaller pieces is not copied ahead of a stream: each would be a call of the engine's, and two looks at maps. */
+#define SMALLEST_STRETCH ((off_t)64 << 10)
 /* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
 #define DIRECT_BLOCK 4096
 
@@ -245,6 +247,9 @@ void session_start(struct session *s, const struct candidate *c)
     s->mark = s->frontier = c->to;
     s->window = s->engine->first_step;
     s->untouched = true;
+    s->stream = c->write && c->write->stream;
+    s->standard = c->destination <= STDERR_FILENO && s->engine->freezes_source;
+    s->put.n = 0;
     s->tally.engine = s->engine->name;
     PROBE_RECOGNISE(c->source, c->destination);
     session_run(s);
@@ -319,6 +324,52 @@ static void take_back(const struct session *s)
         KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
 }
 
+/*
+ * A stream may write to the file unseen (cut_behind_unseen_write()). That what lies behind such a write is ours can be
+ * told later by where its blocks are, which must be known now, for the source may have others by then. One place is enough
+ * to remember: nothing is ahead of the program but what the last step has put there.
+ */
+static void remember_stretch(struct session *s, off_t end)
+{
+    s->last_step = s->frontier;
+    if (!sharing_stretch(s->pair.source, s->frontier - s->shift, end - s->frontier, &s->put))
+        s->put.n = 0;
+}
+
+/* So a step ahead of a stream is no longer than what lies in one place. */
+static enum reason end_with_stretch(struct session *s, off_t *end)
+{
+    remember_stretch(s, *end);
+    if (s->put.n == 0)
+        return REASON_STREAMED;
+    off_t stretch_end = s->frontier + (off_t)s->put.n;
+    if (stretch_end < *end)
+        *end = stretch_end - stretch_end % (off_t)s->engine->granule(&s->pair);
+    return *end - s->frontier >= SMALLEST_STRETCH || *end == source_end(s) ? REASON_NONE : REASON_STREAMED;
+}
+
+/*
+ * What copies by descriptor 1 (dd) hardly ever prints there as well, and is not to make more steps for it: what lies in
+ * several places is not remembered, and is known for the source's as long as the source has it.
+ */
+static void remember_whole_step(struct session *s, off_t end)
+{
+    remember_stretch(s, end);
+    if ((off_t)s->put.n < end - s->frontier)
+        s->put.n = 0;
+}
+
+/* Whether the destination has from there on, up to the frontier, the blocks that the last step has put there. */
+static bool has_what_was_put(const struct session *s, off_t from)
+{
+    struct stretch put = s->put;
+    if (put.n == 0 || from < s->last_step)
+        return false;
+    if (!put.is_hole)
+        put.place += (uint64_t)(from - s->last_step);
+    return sharing_lies_in(s->pair.destination, from, s->frontier - from, put);
+}
+
 /* The engine says that the destination now holds the source up to `reached`; `ahead` of the program, perhaps. */
 static enum reason accept_step(struct session *s, off_t reached, bool ahead)
 {
@@ -331,6 +382,11 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
         return s->engine->failure;
     if (session_writes_with(s, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
         return s->engine->failure;
+    if (s->put.n && !sharing_lies_in(s->pair.destination, s->frontier, reached - s->frontier, s->put)) {
+        s->put.n = 0;
+        if (s->stream)
+            return REASON_STREAMED;
+    }
     PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
     return REASON_NONE;
@@ -400,6 +456,10 @@ static enum reason advance(struct session *s, off_t goal)
     off_t window = s->frontier + (off_t)s->window;
     off_t end = whole_granules(s, s->engine->freezes_source || window < goal ? window : goal);
     enum reason why = may_step(s, end);
+    if (why == REASON_NONE && s->stream)
+        why = end_with_stretch(s, &end);
+    else if (why == REASON_NONE && s->standard)
+        remember_whole_step(s, end);
     /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
     compare_forget(&s->scratch);
     return why == REASON_NONE ? engine_step(s, end, false) : why;
@@ -643,12 +703,18 @@ size_t session_copy(struct session *s, off_t from, size_t n)
 
 /* ---- the end ---- */
 
+/* What is ahead of the program is taken back, from there on, and the next time is put off, ever longer. */
+static void cut_at(struct session *s, off_t end)
+{
+    KERNEL(SYS_ftruncate, s->pair.destination, end);
+    s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));
+    s->cuts++;
+}
+
 static void cut_back(struct session *s)
 {
     if (s->frontier > s->mark) {
-        KERNEL(SYS_ftruncate, s->pair.destination, s->mark);
-        s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));
-        s->cuts++;
+        cut_at(s, s->mark);
     } else if (!s->untouched) {
         guard_touch(s->pair.destination, s->mark);
     }
@@ -657,9 +723,10 @@ static void cut_back(struct session *s)
 /*
  * The destination is not as it was left, but no longer or shorter: something in the process may have written through the
  * descriptor where no hook sees it, as stdio does behind descriptor 1. Its offset tells up to where. What lies in the
- * blocks behind that is the engine's as long as these are the source's too: who writes there gives them others.
+ * blocks behind that is the engine's as long as these are the source's too, or those that were put there: who writes
+ * there gives the file others.
  */
-static void cut_behind_unseen_write(const struct session *s)
+static void cut_behind_unseen_write(struct session *s)
 {
     struct file_state now;
     int destination = s->pair.destination;
@@ -668,8 +735,9 @@ static void cut_behind_unseen_write(const struct session *s)
         !guard_same_file(&now, &s->left) || now.size != s->frontier)
         return;
     off_t whole = (at + block - 1) / block * block;
-    if (sharing_all(s->pair.source, whole - s->shift, destination, whole, s->frontier - whole))
-        KERNEL(SYS_ftruncate, destination, at);
+    if (has_what_was_put(s, whole) ||
+        sharing_all(s->pair.source, whole - s->shift, destination, whole, s->frontier - whole))
+        cut_at(s, at);
 }
 
 void session_settle(struct session *s, enum reason why)

@@ -17,6 +17,7 @@
 #include "../engines/engine.h"
 #include "guards.h"
 #include "reasons.h"
+#include "sharing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,8 +29,9 @@
 struct program_write {
     const struct iovec *pieces; /* the first is not empty */
     int count;
-    size_t n; /* bytes of all pieces */
-    off_t at; /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
+    size_t n;    /* bytes of all pieces */
+    off_t at;    /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
+    bool stream; /* it is a stdio stream's, whose other writes no hook may see */
 };
 
 struct tally {
@@ -60,11 +62,15 @@ struct session {
     off_t frontier; /* offset in the destination, and its size; never before the mark */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
-    bool direct;      /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
-    bool untouched;   /* no write was dropped since the destination's times were last set */
-    uint64_t blocked; /* the signals that the program blocks, while it is in one of the calls below */
-    uint64_t hold;    /* the session may begin again when tally.written has reached this */
-    unsigned cuts;    /* how often it was settled with its frontier ahead */
+    bool direct;        /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
+    bool stream;        /* what runs was begun by a stream's write */
+    bool standard;      /* its descriptor is a standard stream's, as dd's is */
+    off_t last_step;    /* of either: where the engine's last step began in the destination, */
+    struct stretch put; /* and the blocks that it has put there, up to the frontier; of no bytes: not known */
+    bool untouched;     /* no write was dropped since the destination's times were last set */
+    uint64_t blocked;   /* the signals that the program blocks, while it is in one of the calls below */
+    uint64_t hold;      /* the session may begin again when tally.written has reached this */
+    unsigned cuts;      /* how often it was settled with its frontier ahead */
     /* Has its bytes while running, or exact. If the engine does not freeze the source it holds what was copied last. */
     struct compare_scratch scratch;
     char *names; /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */

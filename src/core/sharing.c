@@ -4,16 +4,8 @@
 
 #include <linux/fiemap.h>
 #include <linux/fs.h>
-#include <stdint.h>
 
-/* What one file has from a place on: a hole, or blocks, of so many bytes. */
-struct stretch {
-    uint64_t n;
-    uint64_t place; /* on the device; of a hole, none */
-    bool is_hole;
-};
-
-static bool stretch_at(int fd, off_t at, off_t n, struct stretch *stretch)
+bool sharing_stretch(int fd, off_t at, off_t n, struct stretch *stretch)
 {
     struct {
         struct fiemap head;
@@ -37,11 +29,24 @@ static bool stretch_at(int fd, off_t at, off_t n, struct stretch *stretch)
     return before < found->fe_length && !(found->fe_flags & ~known);
 }
 
+bool sharing_lies_in(int fd, off_t from, off_t n, struct stretch stretch)
+{
+    for (off_t done = 0; done < n;) {
+        struct stretch found;
+        uint64_t place = stretch.is_hole ? 0 : stretch.place + (uint64_t)done;
+        if (!sharing_stretch(fd, from + done, n - done, &found) || found.is_hole != stretch.is_hole ||
+            found.place != place)
+            return false;
+        done += (off_t)found.n;
+    }
+    return true;
+}
+
 bool sharing_all(int a, off_t from, int b, off_t to, off_t n)
 {
     for (off_t done = 0; done < n;) {
         struct stretch one, other;
-        if (!stretch_at(a, from + done, n - done, &one) || !stretch_at(b, to + done, n - done, &other) ||
+        if (!sharing_stretch(a, from + done, n - done, &one) || !sharing_stretch(b, to + done, n - done, &other) ||
             one.is_hole != other.is_hole || one.place != other.place)
             return false;
         done += (off_t)(one.n < other.n ? one.n : other.n);

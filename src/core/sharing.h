@@ -3,7 +3,24 @@
 #define LIBOFFLOAD_SHARING_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+/* What a file has from a place on: a hole, or blocks that lie one behind the other, of so many bytes. */
+struct stretch {
+    uint64_t n;
+    uint64_t place; /* of the first byte, on the device; of a hole, none */
+    bool is_hole;
+};
+
+/*
+ * What the file has from `at` on, looked for in n bytes. False where the file system does not say for certain. Any
+ * descriptor will do. What is dirty there is written back.
+ */
+bool sharing_stretch(int fd, off_t at, off_t n, struct stretch *stretch);
+
+/* Whether n bytes of the file from `from` on lie where the stretch has them, the first of which is its own. As above. */
+bool sharing_lies_in(int fd, off_t from, off_t n, struct stretch stretch);
 
 /*
  * Whether n bytes from `from` on in one file, and from `to` on in the other, lie in the very same blocks, or in none on

@@ -4,6 +4,9 @@
  *
  * A set of descriptor numbers. It may hold a number too many, after a close that no hook saw: that costs a copy its
  * offload. A number beyond its range counts as held as soon as one beyond it was added.
+ *
+ * A stream has its number until fclose(3), whatever close(2) or dup2(2) make the number mean in the meantime: the stream goes on
+ * with that.
  */
 #ifndef LIBOFFLOAD_UNSEEN_H
 #define LIBOFFLOAD_UNSEEN_H
@@ -32,13 +35,11 @@ static inline bool unseen_holds(const struct unseen_use *set, int fd)
     return __atomic_load_n(&set->held[fd / 8], __ATOMIC_RELAXED) >> fd % 8 & 1;
 }
 
-/* Takes a descriptor that is being closed out of both sets, in which few are. */
-static inline void unseen_forget(int fd)
+/* Takes one descriptor out of the set, in which few are. */
+static inline void unseen_remove(struct unseen_use *set, int fd)
 {
-    if ((unsigned)fd < UNSEEN_RANGE && (streamed.held[fd / 8] | mapped.held[fd / 8]) >> fd % 8 & 1) {
-        unseen_remove_range(&streamed, fd, fd);
-        unseen_remove_range(&mapped, fd, fd);
-    }
+    if ((unsigned)fd < UNSEEN_RANGE && unseen_holds(set, fd))
+        unseen_remove_range(set, fd, fd);
 }
 
 #endif

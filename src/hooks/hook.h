@@ -33,12 +33,14 @@
 #define TWIN(twin, name) __asm__(".globl " #twin "\n\t.type " #twin ", %function\n\t.set " #twin ", " #name "\n");
 #define HANDOVER(name)
 #define ENDING(name) HANDOVER(name)
+#define THREADING(name) HANDOVER(name)
 #include "calls.def"
 #undef CALL
 #undef TWIN
 #undef HANDOVER
 #undef HOOK_ONLY
 #undef ENDING
+#undef THREADING
 
 /* copy_file_range(2) as syscall(2) makes it, with its arguments (kernelcopy.c). */
 long copy_range_by_number(const long arguments[6]) __attribute__((visibility("hidden")));

@@ -9,6 +9,7 @@
 #define LIBOFFLOAD_ORIGINALS_H
 
 #include <aio.h>
+#include <mntent.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct mmsghdr;
 #define TWIN(twin, name)
 #define HANDOVER(name) extern void (*original_##name)(void);
 #define ENDING(name) HANDOVER(name)
+#define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
 #undef FAMILY_ALL
@@ -37,6 +39,7 @@ struct mmsghdr;
 #undef HANDOVER
 #undef HOOK_ONLY
 #undef ENDING
+#undef THREADING
 
 /*
  * Looks every original up, as dlsym(RTLD_NEXT) would. Called once by the library's constructor; calling it again

@@ -7,11 +7,12 @@
 #include <sys/syscall.h>
 
 /*
- * A HANDOVER or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
- * take any number of arguments. So the hook keeps the registers that carry arguments, calls one of these two, puts the
+ * A HANDOVER, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
+ * take any number of arguments. So the hook keeps the registers that carry arguments, calls one of these, puts the
  * registers back and jumps to the original.
  */
 void process_handover(void) __attribute__((visibility("hidden")));
+void process_threading(void) __attribute__((visibility("hidden")));
 void process_ending(void) __attribute__((visibility("hidden")));
 
 void process_handover(void)
@@ -20,6 +21,13 @@ void process_handover(void)
         originals_resolve();
     copy_settle_all();
     owned_forget_all();
+}
+
+void process_threading(void)
+{
+    if (!originals_resolved)
+        originals_resolve();
+    copy_settle_streams();
 }
 
 void process_ending(void)
@@ -59,6 +67,7 @@ void process_ending(void)
 #define TWIN(twin, name)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
+#define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
 
 /* A filter on system calls may end the process at the first of ours. */
@@ -118,6 +127,16 @@ static bool concerns_no_file(long number)
     }
 }
 
+/* As fork(3) does: what the process has open is the child's too. */
+static bool starts_process(long number)
+{
+#if defined(SYS_fork)
+    if (number == SYS_fork || number == SYS_vfork)
+        return true;
+#endif
+    return number == SYS_clone || number == SYS_clone3;
+}
+
 static void before_system_call(long number, long a, long b)
 {
     if (number == SYS_close)
@@ -142,6 +161,8 @@ EXPORT long syscall(long number, ...)
         return copy_range_by_number(a);
     if (number == SYS_close)
         owned_set((int)a[0], false);
+    if (starts_process(number))
+        owned_forget_all();
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
     return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -6,6 +6,7 @@
 #include "hook.h"
 
 #include "../core/unseen.h"
+#include "putting.h"
 
 #include <errno.h>
 
@@ -28,18 +29,34 @@ static FILE *stream_opened(FILE *stream)
     return stream;
 }
 
+static FILE *file_opened(FILE *stream, const char *mode)
+{
+    if (stream)
+        putting_opened(stream, mode);
+    return stream_opened(stream);
+}
+
 static void stream_closing(FILE *stream)
 {
     int fd = descriptor_of(stream);
     if (fd < 0)
         return;
     copy_closing(fd, fd);
-    unseen_forget(fd);
+    unseen_remove(&streamed, fd);
+    unseen_remove(&mapped, fd);
+}
+
+/* libc moves a stream that appends to the file's end when it opens it: not to what is ahead of the program. */
+static void stream_opening(const char *path, const char *mode)
+{
+    if (path && mode[0] == 'a')
+        copy_settle_path(AT_FDCWD, path, 0);
 }
 
 EXPORT FILE *fopen(const char *path, const char *mode)
 {
-    return stream_opened(original_fopen(path, mode));
+    stream_opening(path, mode);
+    return file_opened(original_fopen(path, mode), mode);
 }
 
 EXPORT FILE *fdopen(int fd, const char *mode)
@@ -47,15 +64,24 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     copy_look(fd);
     FILE *stream = original_fdopen(fd, mode);
     /* Whose the descriptor is has not changed. */
-    if (stream)
+    if (stream) {
+        putting_opened(stream, mode);
         unseen_add(&streamed, fd);
+    }
     return stream;
 }
 
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
     stream_closing(stream);
-    return stream_opened(original_freopen(path, mode, stream));
+    stream_opening(path, mode);
+    return file_opened(original_freopen(path, mode, stream), mode);
+}
+
+EXPORT FILE *setmntent(const char *path, const char *mode)
+{
+    stream_opening(path, mode);
+    return file_opened(original_setmntent(path, mode), mode);
 }
 
 EXPORT FILE *tmpfile(void)
@@ -65,17 +91,33 @@ EXPORT FILE *tmpfile(void)
 
 EXPORT int fflush(FILE *stream)
 {
-    if (stream)
-        copy_settle(descriptor_of(stream));
-    else
+    if (!stream)
         copy_settle_all();
+    else if (copy_running() && !putting_serve_pending(stream))
+        copy_settle(descriptor_of(stream));
     return original_fflush(stream);
 }
 
 EXPORT int fclose(FILE *stream)
 {
+    if (copy_running())
+        putting_serve_pending(stream);
     stream_closing(stream);
     return original_fclose(stream);
+}
+
+EXPORT int endmntent(FILE *stream)
+{
+    if (stream)
+        stream_closing(stream);
+    return original_endmntent(stream);
+}
+
+/* Goes to the file's end inside libc, and writes there. */
+EXPORT int addmntent(FILE *stream, const struct mntent *entry)
+{
+    copy_look(stream->_fileno);
+    return original_addmntent(stream, entry);
 }
 
 /* These write to a descriptor inside libc. */

@@ -97,11 +97,13 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int 
 EXPORT int aio_read(struct aiocb *request)
 {
     copy_look(request->aio_fildes);
+    copy_settle_streams();
     return original_aio_read(request);
 }
 
 EXPORT int aio_write(struct aiocb *request)
 {
     copy_settle(request->aio_fildes);
+    copy_settle_streams();
     return original_aio_write(request);
 }

@@ -13,6 +13,7 @@
 
 static char buffer[4096];
 static int regular, other, null, zero, ends[2];
+static FILE *source, *sink;
 
 static int read_device(void)
 {
@@ -120,6 +121,27 @@ static int truncate_file(void)
     return ftruncate(other, 0) == 0;
 }
 
+static int fread_byte(void)
+{
+    return fread(buffer, 1, 1, source) == 1;
+}
+
+static int fwrite_byte(void)
+{
+    return fwrite(buffer, 1, 1, sink) == 1;
+}
+
+/* Each is written, to a device. */
+static int fwrite_block(void)
+{
+    return fwrite(buffer, 1, sizeof(buffer), sink) == sizeof(buffer);
+}
+
+static int fread_block(void)
+{
+    return fread(buffer, 1, 512, source) > 0 || fseek(source, 0, SEEK_SET) == 0;
+}
+
 /* In place of a number: not of a program that copies nothing, and not listed. */
 enum { IS_A_COPY = 0 };
 
@@ -145,6 +167,10 @@ static const struct turn {
     {"duplicate-and-close", 2, duplicate_and_close},
     {"status", 1, status},
     {"truncate-file", 1, truncate_file},
+    {"fread-byte", 1, fread_byte},
+    {"fread-block", 1, fread_block},
+    {"fwrite-byte", 1, fwrite_byte},
+    {"fwrite-block", 1, fwrite_block},
     {"copy-a-block", IS_A_COPY, copy_a_block},
 };
 
@@ -185,7 +211,9 @@ int main(int argc, char **argv)
     other = open(written, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     null = open("/dev/null", O_WRONLY);
     zero = open("/dev/zero", O_RDONLY);
-    if (regular < 0 || other < 0 || null < 0 || zero < 0 || pipe(ends) < 0) {
+    source = fopen(argv[3], "r");
+    sink = fopen("/dev/null", "w");
+    if (regular < 0 || other < 0 || null < 0 || zero < 0 || !source || !sink || pipe(ends) < 0) {
         perror("calls");
         return 2;
     }

@@ -97,6 +97,8 @@ static ssize_t read_by(struct end *end, unsigned char *bytes, size_t count)
         return __read(end->fd, bytes, count);
     case R_FREAD:
         return end->stream ? (ssize_t)fread(bytes, 1, count, end->stream) : -1;
+    case R_FREAD_UNLOCKED:
+        return end->stream ? (ssize_t)(fread_unlocked)(bytes, 1, count, end->stream) : -1;
     case R_CHK:
         return __read_chk(end->fd, bytes, count, count);
     default:
@@ -115,7 +117,7 @@ static ssize_t write_by(struct end *end, const unsigned char *from, size_t count
 {
     unsigned char *bytes = (unsigned char *)(uintptr_t)from;
     struct iovec whole = {bytes, count};
-    bool split = end->how == W_WRITEV || end->how == W_PWRITEV || end->how == W_FWRITE;
+    bool split = end->how == W_WRITEV || end->how == W_PWRITEV || end->how == W_FWRITE || end->how == W_FWRITE_UNLOCKED;
     if (refused_by_direct(end->fd, split ? bytes + 1 : bytes))
         return -1;
     switch (end->how) {
@@ -137,6 +139,8 @@ static ssize_t write_by(struct end *end, const unsigned char *from, size_t count
         return __write(end->fd, bytes, count);
     case W_FWRITE:
         return end->stream ? (ssize_t)fwrite(bytes, 1, count, end->stream) : -1;
+    case W_FWRITE_UNLOCKED:
+        return end->stream ? (ssize_t)(fwrite_unlocked)(bytes, 1, count, end->stream) : -1;
     default:
         return write(end->fd, bytes, count);
     }

@@ -15,6 +15,7 @@ struct generator {
     int32_t chunk;
     bool holes; /* the destination may have holes, which the file system places */
     bool streams;
+    bool streams_alone; /* the program copies by them and, mostly, by nothing else */
     bool helper;
     bool finish; /* another process has changed the destination: now copy to the end and stop */
     bool timed;
@@ -113,14 +114,16 @@ static int32_t some_chunk(struct generator *g)
 
 static int some_read(struct generator *g)
 {
-    static const uint8_t weights[READ_HOWS] = {120, 8, 6, 4, 4, 3, 4, 2, 4, 0, 2};
-    return g->streams && chance(g, 60) ? R_FREAD : weighted(g, weights, READ_HOWS);
+    static const uint8_t weights[READ_HOWS] = {120, 8, 6, 4, 4, 3, 4, 2, 4, 0, 2, 0};
+    return g->streams && chance(g, g->streams_alone ? 80 : 60) ? PICK(g, R_FREAD, R_FREAD, R_FREAD_UNLOCKED)
+                                                               : weighted(g, weights, READ_HOWS);
 }
 
 static int some_write(struct generator *g)
 {
-    static const uint8_t weights[WRITE_HOWS] = {130, 8, 6, 4, 4, 3, 4, 2, 4, 0};
-    return g->streams && chance(g, 60) ? W_FWRITE : weighted(g, weights, WRITE_HOWS);
+    static const uint8_t weights[WRITE_HOWS] = {130, 8, 6, 4, 4, 3, 4, 2, 4, 0, 0};
+    return g->streams && chance(g, g->streams_alone ? 95 : 75) ? PICK(g, W_FWRITE, W_FWRITE, W_FWRITE_UNLOCKED)
+                                                               : weighted(g, weights, WRITE_HOWS);
 }
 
 static int some_deviation(struct generator *g)
@@ -410,9 +413,28 @@ static void do_stream(struct generator *g)
         g->streams = true;
     }
     for (int i = below(g, 3); i >= 0; i--)
-        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4), PICK(g, 1, 100, 4096, 9999),
+        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4), PICK(g, 1, 2, 100, 4096, 9999),
              PICK(g, 0, 1, 2));
     g->holes = true;
+}
+
+/* Both files are copied between streams, as programs do that know no descriptors. */
+static void open_streams(struct generator *g)
+{
+    EMIT(g, K_STREAM, S_DST, T_FDOPEN, 1, PICK(g, 0, 0, 0, 1, 2, 3, 4));
+    if (chance(g, 60))
+        EMIT(g, K_STREAM, S_SRC, T_FDOPEN, 0, PICK(g, 0, 0, 1, 2, 3));
+    g->streams = true;
+    g->holes = true;
+}
+
+/* As fopen(3) opens them, with modes "r" and "w". */
+static void open_for_streams_alone(struct generator *g)
+{
+    EMIT(g, K_OPEN, S_SRC, F_SRC, O_RDONLY, 0, 0);
+    EMIT(g, K_OPEN, S_DST, F_DST, O_WRONLY | O_CREAT | O_TRUNC, 0644, 0);
+    open_streams(g);
+    g->streams_alone = true;
 }
 
 static void do_bufop(struct generator *g)
@@ -699,6 +721,10 @@ static void choose_sources(struct generator *g)
 static void open_files(struct generator *g)
 {
     bool source_first = chance(g, 75);
+    if (chance(g, 20)) {
+        open_for_streams_alone(g);
+        return;
+    }
     if (source_first)
         open_source(g, S_SRC, F_SRC);
     open_destination(g, S_DST, F_DST);
@@ -723,6 +749,8 @@ static void open_files(struct generator *g)
     }
     if (chance(g, 6))
         do_stream(g);
+    else if (chance(g, 12))
+        open_streams(g);
 }
 
 static void prepare(struct generator *g)
@@ -752,6 +780,8 @@ static void copy_with_stops(struct generator *g)
     for (int i = below(g, 4); i > 0 && !g->finish; i--) {
         copy_segment(g, false);
         some_other_things(g, IN_MAIN, 3);
+        if (g->streams_alone && chance(g, 40))
+            do_stream(g);
         if (g->helper && chance(g, 70))
             do_foreign(g);
         if (chance(g, 3)) {

@@ -88,6 +88,7 @@ enum read_how {
     R_ALIAS,
     R_FREAD,
     R_CHK,
+    R_FREAD_UNLOCKED,
     READ_HOWS
 };
 enum write_how {
@@ -101,6 +102,7 @@ enum write_how {
     W_ASM,
     W_ALIAS,
     W_FWRITE,
+    W_FWRITE_UNLOCKED,
     WRITE_HOWS
 };
 enum kcopy_how {
@@ -180,6 +182,10 @@ enum stream_how {
     T_CLOSE,
     T_REOPEN,
     T_UNGET,
+    T_PUTS,
+    T_PUTC,
+    T_SETVBUF,
+    T_REWIND,
     T_DPRINTF,
     STREAM_HOWS
 };

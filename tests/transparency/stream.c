@@ -13,15 +13,28 @@ static const char *mode_for(const struct op *op)
     return modes[op->a[2] % 4];
 }
 
-static void open_stream(int slot, const char *mode, bool unbuffered)
+static char buffers[SLOTS][1 << 17];
+
+/* As the stream is opened or, once more, in its course. */
+static void set_buffer(int slot, int how)
+{
+    static const struct {
+        int mode;
+        size_t size;
+    } ways[] = {{_IONBF, 0}, {_IOFBF, 1 << 16}, {_IOFBF, 100}, {_IOLBF, 1 << 12}, {_IOFBF, 10000}, {_IOFBF, 1 << 17}};
+    const size_t way = (size_t)how % (sizeof ways / sizeof *ways);
+    TRY(N_STREAM, setvbuf(world.streams[slot], ways[way].size ? buffers[slot] : NULL, ways[way].mode, ways[way].size));
+}
+
+static void open_stream(int slot, const char *mode, int buffer)
 {
     errno = ERRNO_MARK;
     only_reads[slot] = mode[0] == 'r' && !mode[1];
     FILE *stream = fdopen(world.slots[slot], mode);
     note(N_STREAM, stream != NULL);
     world.streams[slot] = stream;
-    if (stream && unbuffered)
-        TRY(N_STREAM, setvbuf(stream, NULL, _IONBF, 0));
+    if (stream && buffer)
+        set_buffer(slot, buffer - 1);
 }
 
 static void write_stream(FILE *stream, size_t count)
@@ -31,6 +44,20 @@ static void write_stream(FILE *stream, size_t count)
         count = sizeof bytes;
     memset(bytes, 's', sizeof bytes);
     TRY(N_STREAM, fwrite(bytes, 1, count, stream));
+}
+
+static void put_bytes(FILE *stream, int count)
+{
+    for (int i = 0; i < count; i++)
+        TRY(N_STREAM, putc_unlocked('p', stream));
+}
+
+static void put_string(FILE *stream, int count)
+{
+    char text[10001];
+    memset(text, 'q', sizeof text);
+    text[count < 10000 ? count : 10000] = 0;
+    TRY(N_STREAM, fputs(text, stream) < 0);
 }
 
 static void read_stream(FILE *stream, size_t count)
@@ -63,7 +90,7 @@ void perform_stream(const struct op *op)
     int slot = op->a[0];
     FILE *stream = world.streams[slot];
     if (op->a[1] == T_FDOPEN) {
-        open_stream(slot, mode_for(op), op->a[3] == 1);
+        open_stream(slot, mode_for(op), op->a[3]);
         return;
     }
     if (refused_by_direct(world.slots[slot], (const void *)1))
@@ -95,6 +122,18 @@ void perform_stream(const struct op *op)
         break;
     case T_UNGET:
         unget(stream, slot);
+        break;
+    case T_PUTS:
+        put_string(stream, op->a[3]);
+        break;
+    case T_PUTC:
+        put_bytes(stream, op->a[3]);
+        break;
+    case T_SETVBUF:
+        set_buffer(slot, op->a[3]);
+        break;
+    case T_REWIND:
+        rewind(stream);
         break;
     case T_REOPEN:
         reopen_stream(slot, op->a[4] % FILES, mode_for(op));

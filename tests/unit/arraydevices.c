@@ -353,7 +353,7 @@ Test(arraydevices, a_range_that_the_kernel_would_refuse_is_not_copied)
 static enum reason write_exactly(char *bytes, off_t from, off_t to, size_t n)
 {
     struct iovec piece = {bytes, n};
-    struct program_write w = {&piece, 1, n, to};
+    struct program_write w = {.pieces = &piece, .count = 1, .n = n, .at = to};
     struct candidate c = {.source = source.fd, .destination = destination.fd, .from = from, .to = to, .n = n};
     struct session s = {0};
     settings.engines = ~0U;

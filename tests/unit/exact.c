@@ -52,7 +52,7 @@ static void candidate_of(size_t size, size_t held, off_t from, off_t to, size_t 
     c.exact = REASON_PLACED;
     c.write = &written;
     piece = (struct iovec){buffer, n};
-    written = (struct program_write){&piece, 1, n, to};
+    written = (struct program_write){.pieces = &piece, .count = 1, .n = n, .at = to};
     cr_assert_eq(pread(source, buffer, n, from), (ssize_t)n);
     memset(&s, 0, sizeof s);
 }

@@ -23,7 +23,7 @@ static void about_to_write(int source, off_t from, int destination, size_t n)
 {
     cr_assert_eq(pread(source, elsewhere, n, from), (ssize_t)n);
     piece = (struct iovec){elsewhere, n};
-    written = (struct program_write){&piece, 1, n, -1};
+    written = (struct program_write){.pieces = &piece, .count = 1, .n = n, .at = -1};
     c = (struct candidate){.destination = destination, .write = &written, .n = n, .to = -1};
 }
 

@@ -48,7 +48,7 @@ TestSuite(session, .init = set_up, .timeout = 60);
 static bool write_from(void *bytes, size_t n)
 {
     piece = (struct iovec){bytes, n};
-    written = (struct program_write){&piece, 1, n, -1};
+    written = (struct program_write){.pieces = &piece, .count = 1, .n = n, .at = -1};
     return session_write(&s, &written);
 }
 
@@ -57,7 +57,7 @@ static void candidate_for(int source, int destination, size_t n)
 {
     c = (struct candidate){.source = source, .destination = destination, .write = &written, .n = n};
     piece = (struct iovec){buffer, n};
-    written = (struct program_write){&piece, 1, n, -1};
+    written = (struct program_write){.pieces = &piece, .count = 1, .n = n, .at = -1};
     c.to = lseek(destination, 0, SEEK_CUR);
     cr_assert_eq(pread(source, buffer, n, 0), (ssize_t)n);
     cr_assert(guard_look(source, &c.source_state));
@@ -581,6 +581,40 @@ Test(session, what_somebody_wrote_behind_an_unseen_write_stays)
     session_settle(&s, REASON_UNFINISHED);
     expect_settled(REASON_DESTINATION_CHANGED);
     cr_expect_eq(file_size(c.destination), SIZE);
+}
+
+/* As write_unseen(), by a stream; and the source has other bytes and blocks when it is found out. */
+static void write_unseen_by_stream(void)
+{
+    begin(SIZE);
+    s.stream = true;
+    cr_assert(write_from(buffer, BLOCK));
+    cr_assert_gt(s.frontier, s.mark + (off_t)BLOCK);
+    cr_assert_eq(write(c.destination, "unseen", 6), 6);
+}
+
+static void write_source_anew(void)
+{
+    memset(buffer, 'n', SIZE);
+    cr_assert_eq(pwrite(c.source, buffer, SIZE, 0), SIZE);
+    cr_assert_eq(fsync(c.source), 0);
+}
+
+Test(session, what_lies_behind_a_streams_unseen_write_is_cut_off_though_the_source_is_another)
+{
+    write_unseen_by_stream();
+    write_source_anew();
+    session_settle(&s, REASON_DESTINATION_USED);
+    cr_expect_eq(file_size(c.destination), BLOCK + 6);
+}
+
+Test(session, what_somebody_wrote_behind_a_streams_unseen_write_stays)
+{
+    write_unseen_by_stream();
+    cr_assert_eq(pwrite(c.destination, "somebody's", 10, s.frontier - 100), 10);
+    write_source_anew();
+    session_settle(&s, REASON_DESTINATION_USED);
+    cr_expect_eq(file_size(c.destination), s.frontier);
 }
 
 /* ---- files on a server ---- */
