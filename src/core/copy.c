@@ -267,8 +267,8 @@ static bool standard_stream_has(const struct file_state *file, int but)
 static bool stream_may_run(const struct session *s, const struct candidate *c)
 {
     long flags = KERNEL(SYS_fcntl, c->destination, F_GETFL);
-    return c->write && c->write->stream && *underway_single && s->engine->freezes_source && !s->engine->remote &&
-           flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
+    return c->write && *underway_single && s->engine->freezes_source && !s->engine->remote && flags >= 0 &&
+           (flags & O_ACCMODE) == O_WRONLY;
 }
 
 /*
@@ -642,7 +642,7 @@ size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at
 
 size_t copy_write_stream(int fd, const struct iovec *pieces, int count)
 {
-    struct program_write w = {.pieces = pieces, .count = count, .at = -1, .stream = true};
+    struct program_write w = {.pieces = pieces, .count = count, .at = -1};
     return owned_holds(fd) ? write_pieces(fd, &w) : 0;
 }
 

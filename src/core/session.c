@@ -7,6 +7,7 @@
 #include "sharing.h"
 #include "signals.h"
 #include "syscalls.h"
+#include "unseen.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -247,7 +248,7 @@ void session_start(struct session *s, const struct candidate *c)
     s->mark = s->frontier = c->to;
     s->window = s->engine->first_step;
     s->untouched = true;
-    s->stream = c->write && c->write->stream;
+    s->stream = unseen_holds(&streamed, c->destination);
     s->standard = c->destination <= STDERR_FILENO && s->engine->freezes_source;
     s->put.n = 0;
     s->tally.engine = s->engine->name;

@@ -29,9 +29,8 @@
 struct program_write {
     const struct iovec *pieces; /* the first is not empty */
     int count;
-    size_t n;    /* bytes of all pieces */
-    off_t at;    /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
-    bool stream; /* it is a stdio stream's, whose other writes no hook may see */
+    size_t n; /* bytes of all pieces */
+    off_t at; /* the offset of its own that the write has (pwrite(2)), or -1: the descriptor's, which moves */
 };
 
 struct tally {
@@ -63,7 +62,7 @@ struct session {
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
     bool direct;        /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
-    bool stream;        /* what runs was begun by a stream's write */
+    bool stream;        /* its descriptor is a stdio stream's, whose writes no hook may see */
     bool standard;      /* its descriptor is a standard stream's, as dd's is */
     off_t last_step;    /* of either: where the engine's last step began in the destination, */
     struct stretch put; /* and the blocks that it has put there, up to the frontier; of no bytes: not known */

@@ -1055,7 +1055,60 @@ static void rewritten_by_another(void)
     close_both();
 }
 
-/* The copy goes by the descriptor alone, and the stream writes in the midst of it. */
+/* ---- copies by the descriptor alone, as streams of C++ make them, while libc's stream of it stays ------- */
+
+static void write_pieces(int pieces)
+{
+    for (int i = 0; i < pieces; i++) {
+        size_t n = fread(buffer, 1, BLOCK, source);
+
+        if (write(fileno(copy), buffer, n) != (ssize_t)n)
+            die("write");
+        if (n != BLOCK)
+            break;
+    }
+}
+
+static void by_the_descriptor(void)
+{
+    open_both("w");
+    write_pieces(10000);
+    say_state();
+    close_both();
+}
+
+static void by_the_descriptor_and_puts_in_between(void)
+{
+    open_both("w");
+    write_pieces(HALF);
+    fputs("some words", copy);
+    write_pieces(3);
+    say("flushed", fflush(copy));
+    write_pieces(10000);
+    put_much();
+    say_state();
+    close_both();
+}
+
+static void by_the_descriptor_and_seeks_to_the_end(void)
+{
+    open_both("w");
+    write_pieces(HALF);
+    say("sought", fseek(copy, 0, SEEK_END));
+    say_state();
+    write_pieces(3);
+    close_both();
+}
+
+static void by_the_descriptor_and_exits(void)
+{
+    open_both("w");
+    write_pieces(HALF);
+    put_much();
+    exit(3);
+}
+
+/* The stream writes in the midst of it. */
 static void by_descriptor_and_rewritten(void)
 {
     start_rewriter();
@@ -1391,6 +1444,10 @@ static const struct corner {
     CORNER(bytes_taken_one_by_one, NONE),
     CORNER(changed_in_place, NONE),
     CORNER(rewritten_by_another, NONE),
+    CORNER(by_the_descriptor, ALL),
+    CORNER(by_the_descriptor_and_puts_in_between, HALF_OF_IT),
+    CORNER(by_the_descriptor_and_seeks_to_the_end, NONE),
+    CORNER(by_the_descriptor_and_exits, NONE),
     CORNER(by_descriptor_and_rewritten, NONE),
     CORNER(descriptor_1_and_rewritten, NONE),
     CORNER(limited, NONE),
