@@ -21,10 +21,14 @@ struct unseen_use {
     bool beyond;
 };
 
-extern struct unseen_use streamed, mapped;
+/* `several`: of the first, those that more than one stream has had at once; which of them are left is not known. */
+extern struct unseen_use streamed, several, mapped;
 
-/* Adds a descriptor, and takes out those from `first` to `last`. Threads may do so at the same time. */
-void unseen_add(struct unseen_use *set, int fd);
+/*
+ * Adds a descriptor, and takes out those from `first` to `last`. Threads may do so at the same time. Whether it was, or
+ * may have been, in the set before.
+ */
+bool unseen_add(struct unseen_use *set, int fd);
 void unseen_remove_range(struct unseen_use *set, int first, int last);
 
 /* Whether the descriptor may be in the set. */
