@@ -283,7 +283,8 @@ static enum reason unseen_uses(const struct session *s, const struct candidate *
     if (used_unseen(&streamed, &c->destination_state, stream_may_run(s, c) ? c->destination : -1) ||
         standard_stream_has(&c->destination_state, only_written ? c->destination : -1))
         return REASON_STREAMED;
-    return used_unseen(&mapped, &c->destination_state, -1) ? REASON_MAPPED : REASON_NONE;
+    const struct file_state *file = &c->destination_state;
+    return unseen_may_be_mapped(file->device, file->inode) ? REASON_MAPPED : REASON_NONE;
 }
 
 /* What is against the candidate, before its bytes are looked at. Fills in the session. */
@@ -660,6 +661,15 @@ ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t 
         left -= part;
     }
     return n;
+}
+
+void copy_mapping(int fd)
+{
+    struct file_state file;
+    /* Before sessions are settled: none is to begin in between. */
+    if (!switched_off() && guard_look(fd, &file))
+        unseen_add_file(file.device, file.inode);
+    copy_settle(fd);
 }
 
 void copy_mapped(int fd, const void *at, size_t n, off_t from)

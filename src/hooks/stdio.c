@@ -54,7 +54,6 @@ static void stream_closing(FILE *stream)
     copy_closing(fd, fd);
     if (!unseen_holds(&several, fd))
         unseen_remove(&streamed, fd);
-    unseen_remove(&mapped, fd);
 }
 
 /* libc moves a stream that appends to the file's end when it opens it: not to what is ahead of the program. */

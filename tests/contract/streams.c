@@ -623,6 +623,24 @@ static void number_taken_and_given_back(void)
     say("at", (long)lseek(number, 0, SEEK_CUR));
 }
 
+/* The mapping stays when its descriptor is closed, and is written to in the middle of the copy. */
+static void mapped_and_closed(void)
+{
+    int fd = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    char *bytes = mmap(NULL, HALF * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (bytes == MAP_FAILED)
+        die("mmap");
+    close(fd);
+    open_both("w");
+    copy_pieces(BLOCK, 3);
+    say_size_unseen();
+    bytes[100] = '!';
+    copy_pieces(BLOCK, 3);
+    say_state();
+    close_both();
+}
+
 static void read_by_another(void)
 {
     FILE *other;
@@ -1453,6 +1471,7 @@ static const struct corner {
     CORNER(standard_output, HALF_OF_IT),
     CORNER(descriptor_1, HALF_OF_IT),
     CORNER(descriptor_0, NONE),
+    CORNER(mapped_and_closed, NONE),
     CORNER(appends_beside_another, NONE),
     CORNER(number_outlives_one_stream, NONE),
     CORNER(number_taken_and_given_back, NONE),
