@@ -1250,6 +1250,33 @@ static void child_writes_too(void)
     close_both();
 }
 
+static void copying_before_fork(void)
+{
+    copy = opened(fopen("copy", "w"));
+    copy_pieces(BLOCK, HALF);
+}
+
+/* A handler of the program's copies while the fork is under way. */
+static void child_after_a_handler(void)
+{
+    struct stat st;
+    pid_t child;
+
+    source = opened(fopen("../source", "r"));
+    pthread_atfork(copying_before_fork, NULL, NULL);
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        fstat(fileno(copy), &st);
+        say("the child saw", st.st_size);
+        fflush(stdout);
+        _exit(write(fileno(copy), "by the child", 12) != 12);
+    }
+    waitpid(child, NULL, 0);
+    say_state();
+    close_both();
+}
+
 /* Started by number. It has the descriptor from then on, and sees what is there. */
 static void child_started_by(long (*start)(void))
 {
@@ -1494,6 +1521,7 @@ static const struct corner {
     CORNER(memory_that_is_not_there, NONE),
     CORNER(numbers_that_overflow, NONE),
     CORNER(child_writes_too, NONE),
+    CORNER(child_after_a_handler, NONE),
     CORNER(child_by_number, NONE),
     CORNER(child_by_newer_number, NONE),
     CORNER(child_by_oldest_number, NONE),
