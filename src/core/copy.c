@@ -262,25 +262,29 @@ static bool standard_stream_has(const struct file_state *file, int but)
 /*
  * May it run ahead although the destination is a stream's? What libc writes unseen goes to the descriptor's offset and
  * can be told from what a clone has put there (session_settle()), if no other thread settles at that moment; and what it
- * reads unseen would be too long, but from a descriptor for writing alone.
+ * reads unseen would be too long, but from a descriptor for writing alone. Of two streams with one number the other may
+ * be one that appends: ftell(3) goes to the file's end with that.
  */
 static bool stream_may_run(const struct session *s, const struct candidate *c)
 {
     long flags = KERNEL(SYS_fcntl, c->destination, F_GETFL);
-    return c->write && *underway_single && s->engine->freezes_source && !s->engine->remote && flags >= 0 &&
-           (flags & O_ACCMODE) == O_WRONLY;
+    return c->write && *underway_single && !unseen_holds(&several, c->destination) && s->engine->freezes_source &&
+           !s->engine->remote && flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
 }
 
 /*
  * Is the destination written, or looked at, where no hook sees it? What a standard stream writes behind the destination's
- * own descriptor goes to the offset that the program's writes go to, and is found, if no other thread settles then.
+ * own descriptor goes to the offset that the program's writes go to, and is found, if no other thread settles then; what
+ * standard input reads there is not.
  */
 static enum reason unseen_uses(const struct session *s, const struct candidate *c)
 {
+    bool only_written = *underway_single && c->destination != STDIN_FILENO;
     if (used_unseen(&streamed, &c->destination_state, stream_may_run(s, c) ? c->destination : -1) ||
-        standard_stream_has(&c->destination_state, *underway_single ? c->destination : -1))
+        standard_stream_has(&c->destination_state, only_written ? c->destination : -1))
         return REASON_STREAMED;
-    return used_unseen(&mapped, &c->destination_state, -1) ? REASON_MAPPED : REASON_NONE;
+    const struct file_state *file = &c->destination_state;
+    return unseen_may_be_mapped(file->device, file->inode) ? REASON_MAPPED : REASON_NONE;
 }
 
 /* What is against the candidate, before its bytes are looked at. Fills in the session. */
@@ -657,6 +661,15 @@ ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t 
         left -= part;
     }
     return n;
+}
+
+void copy_mapping(int fd)
+{
+    struct file_state file;
+    /* Before sessions are settled: none is to begin in between. */
+    if (!switched_off() && guard_look(fd, &file))
+        unseen_add_file(file.device, file.inode);
+    copy_settle(fd);
 }
 
 void copy_mapped(int fd, const void *at, size_t n, off_t from)

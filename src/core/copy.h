@@ -95,6 +95,9 @@ size_t copy_write_stream(int fd, const struct iovec *pieces, int count);
 /* Tells that a read of several pieces, as readv(2) or, if `at` is not -1, preadv(2) makes it, gave n bytes. Returns n. */
 ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t n, off_t at);
 
+/* Tells that `fd` is about to be mapped: what runs ahead in its file ends, and nothing will any more. */
+void copy_mapping(int fd);
+
 /* Tells that n bytes of `fd` were mapped at that address. */
 void copy_mapped(int fd, const void *at, size_t n, off_t from);
 

@@ -1,6 +1,6 @@
 /*
- * Which descriptors the program uses behind our back: those of its stdio streams, whose buffers libc writes without
- * calling any hook, and those it has mapped into memory.
+ * What the program uses behind our back: the descriptors of its stdio streams, whose buffers libc writes without calling
+ * any hook, and the files that it has mapped into memory.
  *
  * A set of descriptor numbers. It may hold a number too many, after a close that no hook saw: that costs a copy its
  * offload. A number beyond its range counts as held as soon as one beyond it was added.
@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define UNSEEN_RANGE 4096
 
@@ -21,10 +22,14 @@ struct unseen_use {
     bool beyond;
 };
 
-extern struct unseen_use streamed, mapped;
+/* `several`: of the first, those that more than one stream has had at once; which of them are left is not known. */
+extern struct unseen_use streamed, several;
 
-/* Adds a descriptor, and takes out those from `first` to `last`. Threads may do so at the same time. */
-void unseen_add(struct unseen_use *set, int fd);
+/*
+ * Adds a descriptor, and takes out those from `first` to `last`. Threads may do so at the same time. Whether it was, or
+ * may have been, in the set before.
+ */
+bool unseen_add(struct unseen_use *set, int fd);
 void unseen_remove_range(struct unseen_use *set, int first, int last);
 
 /* Whether the descriptor may be in the set. */
@@ -41,5 +46,13 @@ static inline void unseen_remove(struct unseen_use *set, int fd)
     if ((unsigned)fd < UNSEEN_RANGE && unseen_holds(set, fd))
         unseen_remove_range(set, fd, fd);
 }
+
+/*
+ * The files that were ever mapped. A mapping stays when its descriptor is closed, and munmap(2) may take away a part of
+ * it: so a file stays in the set, which knows it by a number made of its own. Another file may have the same one: that
+ * costs a copy what would have run ahead. Threads may do both at the same time.
+ */
+void unseen_add_file(dev_t device, ino_t inode);
+bool unseen_may_be_mapped(dev_t device, ino_t inode);
 
 #endif

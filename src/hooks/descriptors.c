@@ -93,13 +93,11 @@ EXPORT int pipe2(int ends[2], int flags)
 static void closing(int fd)
 {
     copy_closing(fd, fd);
-    unseen_remove(&mapped, fd);
 }
 
 static void closing_range(int first, int last)
 {
     copy_closing(first, last);
-    unseen_remove_range(&mapped, first, last);
     for (int fd = first < 0 ? 0 : first; fd <= last && fd < OWNED_RANGE; fd++)
         owned_set(fd, false);
 }

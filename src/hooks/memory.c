@@ -2,16 +2,12 @@
 #define FAMILY_MEMORY
 #include "hook.h"
 
-#include "../core/unseen.h"
-
 #include <sys/mman.h>
 
 EXPORT void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t from)
 {
-    if (!(flags & MAP_ANONYMOUS)) {
-        copy_settle(fd);
-        unseen_add(&mapped, fd);
-    }
+    if (!(flags & MAP_ANONYMOUS))
+        copy_mapping(fd);
     void *mapping = original_mmap(at, n, protection, flags, fd, from);
     if (mapping != MAP_FAILED && !(flags & MAP_ANONYMOUS))
         copy_mapped(fd, mapping, n, from);

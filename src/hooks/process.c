@@ -3,6 +3,7 @@
 #include "hook.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -161,6 +162,8 @@ EXPORT long syscall(long number, ...)
         return copy_range_by_number(a);
     if (number == SYS_close)
         owned_set((int)a[0], false);
+    if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
+        copy_mapping((int)a[4]);
     if (starts_process(number))
         owned_forget_all();
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)

@@ -26,10 +26,13 @@ static inline size_t putting_room(const FILE *stream)
     return stream->_IO_write_end > stream->_IO_write_ptr ? (size_t)(stream->_IO_write_end - stream->_IO_write_ptr) : 0;
 }
 
-/* Whether putting n bytes into the stream makes a write worth a look. Of any stream; asked at each fwrite of a program. */
+/*
+ * Whether putting n bytes into the stream makes a write worth a look. Of any stream; asked at each fwrite of a program.
+ * Where nothing is put there need not be one: fwrite(3) returns before it looks at it (_IO_fwrite() in libio/iofwrite.c).
+ */
 static inline bool putting_writes(const FILE *stream, size_t n)
 {
-    return n > putting_room(stream) && putting_pending(stream) + n >= GUESS_LEAST;
+    return n && n > putting_room(stream) && putting_pending(stream) + n >= GUESS_LEAST;
 }
 
 /* Tells of a stream that fopen(3), fdopen(3) or freopen(3) has just opened with that mode. */

@@ -6,10 +6,21 @@
 
 #include "config.h"
 
+#include <pthread.h>
 #include <sys/auxv.h>
 
 /* What the command `offload` looks for in the file, to see that the two are of one version; what(1) finds it too. */
 __attribute__((used)) static const char identity[] = "@(#)liboffload " PACKAGE_VERSION;
+
+/*
+ * The program's own handlers of pthread_atfork(3) run after the hook of fork(2), and may copy. This one, registered before
+ * theirs, runs after them.
+ */
+static void before_fork(void)
+{
+    copy_settle_all();
+    owned_forget_all();
+}
 
 /* glibc passes a constructor what it passes to main. */
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
@@ -18,6 +29,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     (void)argv;
     originals_resolve();
     underway_start();
+    pthread_atfork(before_fork, NULL, NULL);
     settings_read(environment, getauxval(AT_SECURE) != 0);
     report_open();
 }

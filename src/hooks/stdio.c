@@ -19,12 +19,22 @@ static int descriptor_of(FILE *stream)
     return fd;
 }
 
+/*
+ * A stream has the number from now on. Another one may have it already: fdopen(3) makes a second, and a number that was
+ * closed beneath a stream is used again. Of two, the one that is closed does not tell which is left.
+ */
+static void number_taken(int fd)
+{
+    if (unseen_add(&streamed, fd))
+        unseen_add(&several, fd);
+}
+
 static FILE *stream_opened(FILE *stream)
 {
     if (stream) {
         int fd = descriptor_of(stream);
         copy_opened(fd);
-        unseen_add(&streamed, fd);
+        number_taken(fd);
     }
     return stream;
 }
@@ -42,8 +52,8 @@ static void stream_closing(FILE *stream)
     if (fd < 0)
         return;
     copy_closing(fd, fd);
-    unseen_remove(&streamed, fd);
-    unseen_remove(&mapped, fd);
+    if (!unseen_holds(&several, fd))
+        unseen_remove(&streamed, fd);
 }
 
 /* libc moves a stream that appends to the file's end when it opens it: not to what is ahead of the program. */
@@ -66,7 +76,10 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     /* Whose the descriptor is has not changed. */
     if (stream) {
         putting_opened(stream, mode);
-        unseen_add(&streamed, fd);
+        number_taken(fd);
+        /* These have one from the start. */
+        if (fd <= STDERR_FILENO)
+            unseen_add(&several, fd);
     }
     return stream;
 }

@@ -569,6 +569,78 @@ static void two_of_one_descriptor(void)
     close_both();
 }
 
+/* One that appends, as the stream has it, asks for its place at the end where that stands. */
+static void appends_beside_another(void)
+{
+    int fd = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    FILE *appending;
+
+    source = opened(fopen("../source", "r"));
+    appending = opened(fdopen(fd, "a"));
+    say("set", fcntl(fd, F_SETFL, 0));
+    copy = opened(fdopen(fd, "w"));
+    copy_pieces(BLOCK, HALF);
+    putc('p', appending);
+    say("told", ftell(appending));
+    fflush(appending);
+    copy_pieces(BLOCK, 3);
+    close_both();
+}
+
+/* A number that two streams had is still that of the one that was not closed, which reads what it has come to mean. */
+static void number_outlives_one_stream(void)
+{
+    int fd = open("other", O_RDWR | O_CREAT, 0644), again;
+    FILE *left = opened(fdopen(fd, "r"));
+
+    fclose(opened(fdopen(fd, "w")));
+    again = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    if (again != fd)
+        die("open");
+    source = opened(fopen("../source", "r"));
+    for (int i = 0; i < HALF; i++)
+        if (write(fd, buffer, fread(buffer, 1, BLOCK, source)) != BLOCK)
+            die("write");
+    say("read", getc(left));
+    say("at", (long)lseek(fd, 0, SEEK_CUR));
+}
+
+/* The same where the number was closed beneath the first, and the second is another file's. */
+static void number_taken_and_given_back(void)
+{
+    FILE *stale = opened(fopen("other", "w+")), *other;
+    int number = fileno(stale);
+
+    close(number);
+    other = opened(fopen("third", "w"));
+    if (fileno(other) != number || fclose(other) || open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644) != number)
+        die("open");
+    source = opened(fopen("../source", "r"));
+    for (int i = 0; i < HALF; i++)
+        if (write(number, buffer, fread(buffer, 1, BLOCK, source)) != BLOCK)
+            die("write");
+    say("read", getc(stale));
+    say("at", (long)lseek(number, 0, SEEK_CUR));
+}
+
+/* The mapping stays when its descriptor is closed, and is written to in the middle of the copy. */
+static void mapped_and_closed(void)
+{
+    int fd = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    char *bytes = mmap(NULL, HALF * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (bytes == MAP_FAILED)
+        die("mmap");
+    close(fd);
+    open_both("w");
+    copy_pieces(BLOCK, 3);
+    say_size_unseen();
+    bytes[100] = '!';
+    copy_pieces(BLOCK, 3);
+    say_state();
+    close_both();
+}
+
 static void read_by_another(void)
 {
     FILE *other;
@@ -818,6 +890,21 @@ static void standard_output(void)
     puts("end");
     fclose(copy);
     dprintf(kept, "done\n");
+}
+
+/* Descriptor 0 is the program's own, and standard input reads there what has been written, or the end. */
+static void descriptor_0(void)
+{
+    int from = open("../source", O_RDONLY);
+
+    close(0);
+    if (open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644) != 0)
+        die("open");
+    for (int i = 0; i < HALF; i++)
+        if (read(from, buffer, BLOCK) != BLOCK || write(0, buffer, BLOCK) != BLOCK)
+            die("copy");
+    say("read", getchar());
+    say("at", (long)lseek(0, 0, SEEK_CUR));
 }
 
 static ssize_t cookie_write(void *where, const char *bytes, size_t n)
@@ -1187,6 +1274,10 @@ static void numbers_that_overflow(void)
     say("none of it", (long)fwrite(buffer, 5, 0, copy));
     say("overflowing", (long)fwrite(buffer, huge, 16, copy));
     say("overflowing", (long)fwrite(buffer, huge + 512, 16, copy) > 0);
+    /* Nothing is put into no stream: volatile, as compilers know that there has to be one. */
+    FILE *volatile none = NULL;
+    say("nowhere", (long)fwrite(buffer, 1, 0, none));
+    say("nowhere", (long)(fwrite_unlocked)(buffer, 0, 1, none));
     say_state();
     close_both();
 }
@@ -1208,6 +1299,33 @@ static void child_writes_too(void)
     }
     waitpid(child, NULL, 0);
     copy_pieces(70000, 3);
+    say_state();
+    close_both();
+}
+
+static void copying_before_fork(void)
+{
+    copy = opened(fopen("copy", "w"));
+    copy_pieces(BLOCK, HALF);
+}
+
+/* A handler of the program's copies while the fork is under way. */
+static void child_after_a_handler(void)
+{
+    struct stat st;
+    pid_t child;
+
+    source = opened(fopen("../source", "r"));
+    pthread_atfork(copying_before_fork, NULL, NULL);
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        fstat(fileno(copy), &st);
+        say("the child saw", st.st_size);
+        fflush(stdout);
+        _exit(write(fileno(copy), "by the child", 12) != 12);
+    }
+    waitpid(child, NULL, 0);
     say_state();
     close_both();
 }
@@ -1432,6 +1550,11 @@ static const struct corner {
     CORNER(standard_streams_come_to_lead_there, NONE),
     CORNER(standard_output, HALF_OF_IT),
     CORNER(descriptor_1, HALF_OF_IT),
+    CORNER(descriptor_0, NONE),
+    CORNER(mapped_and_closed, NONE),
+    CORNER(appends_beside_another, NONE),
+    CORNER(number_outlives_one_stream, NONE),
+    CORNER(number_taken_and_given_back, NONE),
     CORNER(functions_of_its_own, NONE),
     CORNER(in_memory, NONE),
     CORNER(of_every_mode, NONE),
@@ -1455,6 +1578,7 @@ static const struct corner {
     CORNER(memory_that_is_not_there, NONE),
     CORNER(numbers_that_overflow, NONE),
     CORNER(child_writes_too, NONE),
+    CORNER(child_after_a_handler, NONE),
     CORNER(child_by_number, NONE),
     CORNER(child_by_newer_number, NONE),
     CORNER(child_by_oldest_number, NONE),

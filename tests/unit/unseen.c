@@ -80,3 +80,12 @@ Test(unseen, threads_do_not_undo_each_other)
     pthread_join(thread, NULL);
     cr_expect_eq(held(), UNSEEN_RANGE);
 }
+
+Test(unseen, remembers_files_that_were_mapped)
+{
+    cr_expect_not(unseen_may_be_mapped(7, 131));
+    unseen_add_file(7, 131);
+    cr_expect(unseen_may_be_mapped(7, 131));
+    cr_expect_not(unseen_may_be_mapped(7, 132));
+    cr_expect_not(unseen_may_be_mapped(8, 131));
+}
