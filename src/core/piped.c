@@ -27,6 +27,10 @@ bool piped_fills(const struct piped *from, int pipe)
     long flags = KERNEL(SYS_fcntl, from->end, F_GETFL);
     if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || flags & O_DIRECT)
         return false;
+    /* The other end: from the one for writing nothing is spliced (EBADF), and vmsplice(2) would fill the pipe by it. */
+    flags = KERNEL(SYS_fcntl, pipe, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY)
+        return false;
     /* Room for as many bytes, by whole pages: what was taken out can be put back. */
     return KERNEL(SYS_ioctl, pipe, FIONREAD, &holds) == 0 && holds > 0 && (size_t)holds == from->n &&
            KERNEL(SYS_fcntl, pipe, F_GETPIPE_SZ) >= holds;

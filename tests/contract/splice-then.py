@@ -436,6 +436,17 @@ def pipe_in_packets(source, copy):
         print(os.read(out, 100), end=" ")
 
 
+def pipe_by_its_end_for_writing(source, copy):
+    signal.alarm(60)
+    out, into = pipe_of()
+    for n in (BLOCK, BLOCK // 16):
+        splice(source, None, into, None, n)
+        splice(into, None, copy, None, n)
+        show_pipe(out)
+        splice(source, None, out, None, n)
+        splice(out, None, copy, None, n, NONBLOCK)
+
+
 def pipe_closed_between(source, copy):
     out, into = pipe_of()
     splice(source, None, into, None, BLOCK)

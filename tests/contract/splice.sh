@@ -86,7 +86,7 @@ no_reflink_filesystem() {
 limit=900
 left_alone=(twice-into-the-pipe to-a-pipe-with-other-bytes-before to-a-pipe-with-other-bytes-behind
     destination-for-appending destination-for-reading destination-without-splice through-direct-destination
-    pipe-in-packets pipe-of-other-numbers pipe-that-a-child-has pipe-that-a-thread-fills source-closed-between
+    pipe-in-packets pipe-by-its-end-for-writing pipe-of-other-numbers pipe-that-a-child-has pipe-that-a-thread-fills source-closed-between
     source-replaced-by-its-number-between pipe-closed-between with-little-address-space)
 python3 "$program" --list >"$scratch/actions"
 actions=$(wc -l <"$scratch/actions")

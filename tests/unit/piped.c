@@ -55,6 +55,12 @@ Test(piped, the_note_is_not_of_the_end_for_reading)
     cr_expect_not(piped_fills(&note, ends[0]), "what is left could not be put back");
 }
 
+Test(piped, is_not_emptied_by_the_end_for_writing)
+{
+    put(N);
+    cr_expect_not(piped_fills(&note, ends[1]), "vmsplice(2) would write to it");
+}
+
 Test(piped, packets_would_come_back_in_other_pieces)
 {
     put(N);
