@@ -70,9 +70,9 @@ whole_blocks() {
 reflink_filesystem() {
     make_files
     verdict "$actions actions, on $fs" all_as_plain
-    for action in $(grep '^shares' "$scratch/actions"); do
+    while read -r action; do
         verdict "$action, on $fs" shares "$action"
-    done
+    done < <(grep '^shares' "$scratch/actions")
     verdict "what others could see is left alone, on $fs" are_left_alone
     verdict "whole blocks, all of them, on $fs" whole_blocks
 }
