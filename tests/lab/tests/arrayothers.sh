@@ -5,7 +5,7 @@
 # shellcheck source-path=SCRIPTDIR/.. source=arrayfs.sh
 . "$(dirname "$0")/../arrayfs.sh"
 
-size=$((16 << 20)) turns=1
+size=$((16 << 20)) turns=2
 
 # COMMANDS, again and again, until it is told to end.
 others() { # COMMANDS
