@@ -4,6 +4,7 @@
  *
  * What it prints, and what it leaves, must be the same with the library and without.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -427,6 +428,104 @@ static void is_aborted(void)
     copy_pieces(70000, HALF);
     fflush(stdout);
     abort();
+}
+
+/* What programs call that are compiled with _FORTIFY_SOURCE. */
+extern ssize_t __read_chk(int fd, void *to, size_t n, size_t room);
+extern ssize_t __pread_chk(int fd, void *to, size_t n, off_t from, size_t room);
+extern ssize_t __pread64_chk(int fd, void *to, size_t n, off_t from, size_t room);
+extern size_t __fread_chk(void *to, size_t room, size_t size, size_t n, FILE *stream);
+extern size_t __fread_unlocked_chk(void *to, size_t room, size_t size, size_t n, FILE *stream);
+extern char *__fgets_chk(char *to, size_t room, int n, FILE *stream);
+extern char *__fgets_unlocked_chk(char *to, size_t room, int n, FILE *stream);
+
+/* Has n bytes read to where there is room for ROOM, in one of the ways; each line of the source is longer. */
+enum { ROOM = 20, WAYS = 8 };
+
+static void read_checked(int way, size_t n)
+{
+    size_t many = n > ROOM ? (size_t)1 << 40 : 1;
+    ssize_t (*const by_descriptor[])(int, void *, size_t, off_t, size_t) = {__pread_chk, __pread64_chk};
+    size_t (*const by_stream[])(void *, size_t, size_t, size_t, FILE *) = {__fread_chk, __fread_unlocked_chk};
+    char *(*const by_line[])(char *, size_t, int, FILE *) = {__fgets_chk, __fgets_unlocked_chk};
+
+    if (way < 2)
+        by_descriptor[way](fileno(source), buffer, n, 0, ROOM);
+    else if (way < 4)
+        by_stream[way - 2](buffer, ROOM, way == 2 ? 1 : n, way == 2 ? n : 1, source);
+    else if (way < 6)
+        by_line[way - 4](buffer, ROOM, (int)n, source);
+    else if (way == 6)
+        __read_chk(fileno(source), buffer, n, ROOM);
+    else /* more than can be said: their product overflows */
+        __fread_chk(buffer, (size_t)-1, many, many, source);
+}
+
+/* A child that begins a copy and comes to an end: what it leaves is said, and is there no more for the next one. */
+static void child_ends(void (*end)(int way), int way)
+{
+    struct rlimit none = {0, 0};
+    struct stat st;
+    int status;
+
+    fflush(stdout);
+    if (fork() == 0) {
+        setrlimit(RLIMIT_CORE, &none);
+        open_both("w");
+        copy_pieces(BLOCK, 3);
+        end(way);
+        _exit(0);
+    }
+    wait(&status);
+    if (stat("copy", &st))
+        die("stat");
+    printf("ended with %d, size %ld\n", status, (long)st.st_size);
+    unlink("copy");
+}
+
+static void reads_what_fits(int way)
+{
+    while (getc(source) != '\n')
+        ;
+    read_checked(way, ROOM);
+}
+
+static void reads_too_much(int way)
+{
+    while (getc(source) != '\n')
+        ;
+    read_checked(way, ROOM + 1);
+}
+
+/* libc aborts the process by itself where there is too little room; where there is just enough it does not. */
+static void asks_for_more_than_there_is_room(void)
+{
+    for (int way = 0; way < WAYS; way++) {
+        child_ends(reads_what_fits, way);
+        child_ends(reads_too_much, way);
+    }
+}
+
+/* What compilers put where something has gone wrong. */
+extern void __chk_fail(void) __attribute__((noreturn));
+extern void __stack_chk_fail(void) __attribute__((noreturn));
+enum { FAILURES = 4 };
+
+static void fail_by(int way)
+{
+    if (way == 0)
+        __chk_fail();
+    if (way == 1)
+        __stack_chk_fail();
+    if (way == 2)
+        __assert_perror_fail(EIO, "file", 1, "function");
+    __assert_fail("assertion", "file", 1, "function");
+}
+
+static void fails_a_check(void)
+{
+    for (int way = 0; way < FAILURES; way++)
+        child_ends(fail_by, way);
 }
 
 static void in_handler(void)
@@ -1525,6 +1624,8 @@ static const struct corner {
     CORNER(ends_without_closing, NONE),
     CORNER(ends_at_once, NONE),
     CORNER(is_aborted, NONE),
+    CORNER(asks_for_more_than_there_is_room, NONE),
+    CORNER(fails_a_check, NONE),
     CORNER(copies_in_an_exit_handler, NONE),
     CORNER(closed_beneath, NONE),
     CORNER(opened_anew, NONE),
