@@ -644,12 +644,59 @@ static void overwrites(void)
     close_both();
 }
 
+/* fwrite puts nothing into such a stream, and does nothing to it. */
 static void wide(void)
 {
     open_both("w");
     say("wide", fwide(copy, 1) > 0);
     say("copied", copy_pieces(BLOCK, 3));
     say("error", ferror(copy));
+    say("put", fputws(L"a word", copy));
+    say_state();
+    close_both();
+}
+
+/* The functions of wide streams are others; the copy's are those of the stream that was opened before. */
+static void another_is_wide(void)
+{
+    FILE *other;
+
+    open_both("w");
+    other = opened(fopen("other", "w,ccs=UTF-8"));
+    say("put", fputws(L"a word", other));
+    copy_pieces(BLOCK, HALF);
+    say("put", fputws(L"a word", other));
+    copy_rest();
+    fclose(other);
+    close_both();
+}
+
+/* A stream that is written to, and is neither of bytes nor wide until fwrite makes it one of bytes. */
+extern int _IO_file_overflow(FILE *stream, int c);
+
+static void neither_of_bytes_nor_wide(void)
+{
+    open_both("w");
+    say("put", _IO_file_overflow(copy, getc(source)));
+    say("wide", fwide(copy, 0));
+    copy_pieces(BLOCK, 1);
+    say("wide", fwide(copy, 0));
+    copy_rest();
+    close_both();
+}
+
+/* What libc has met an error in is left to libc. */
+static void after_an_error(void)
+{
+    char *page = mmap(NULL, BLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    open_both("w");
+    errno = 0;
+    say("written", (long)fwrite(page, 1, BLOCK, copy));
+    printf("errno %d, error %d\n", errno, ferror(copy) != 0);
+    say_state();
+    copy_rest();
+    say_state();
     close_both();
 }
 
@@ -1193,7 +1240,8 @@ static void changed_in_place(void)
     close_both();
 }
 
-/* Another process that writes the whole source anew, of other bytes, when it is told to. */
+/* Another process that writes the whole source anew, of other bytes, when it is told to, and to the copy if that is told. */
+enum { SOURCE_ALONE, COPY_TOO };
 static struct {
     int asks[2], tells[2];
     pid_t id;
@@ -1217,16 +1265,21 @@ static void start_rewriter(void)
             if (pwrite(fd, buffer, at + BLOCK < st.st_size ? BLOCK : (size_t)(st.st_size - at), at) < 0)
                 die("pwrite");
     fsync(fd);
+    if (word == COPY_TOO && pwrite(open("copy", O_WRONLY), "by another", 10, 2 * HALF * BLOCK) != 10)
+        die("pwrite");
     _exit(write(rewriter.tells[1], &word, 1) != 1);
+}
+
+static void have_rewritten(char word)
+{
+    if (write(rewriter.asks[1], &word, 1) != 1 || read(rewriter.tells[0], &word, 1) != 1)
+        die("the other process");
+    waitpid(rewriter.id, NULL, 0);
 }
 
 static void have_it_rewritten(void)
 {
-    char word = 0;
-
-    if (write(rewriter.asks[1], &word, 1) != 1 || read(rewriter.tells[0], &word, 1) != 1)
-        die("the other process");
-    waitpid(rewriter.id, NULL, 0);
+    have_rewritten(SOURCE_ALONE);
 }
 
 /* That is so when what libc has written unseen comes to light. */
@@ -1304,6 +1357,20 @@ static void by_descriptor_and_rewritten(void)
             die("write");
     put_much();
     have_it_rewritten();
+    say_state();
+    close_both();
+}
+
+/* What was flushed others may go on from, and what they write stays: here the stream is none whose writes are foreseen. */
+static void by_the_descriptor_and_flushed(void)
+{
+    start_rewriter();
+    open_both("w");
+    setvbuf(copy, NULL, _IOLBF, 0);
+    write_pieces(HALF);
+    fputs("a word", copy);
+    say("flushed", fflush(copy));
+    have_rewritten(COPY_TOO);
     say_state();
     close_both();
 }
@@ -1584,8 +1651,8 @@ static void thread_of_the_standard(void)
     close_both();
 }
 
-/* How many bytes of the source the copy shares, at least, in hundredths. */
-enum { NONE, ALL = 99, HALF_OF_IT = 40 };
+/* How many bytes of the source the copy shares, at least, in hundredths; LEFT_ALONE: no byte. */
+enum { LEFT_ALONE = -1, NONE, ALL = 99, HALF_OF_IT = 40 };
 
 static const struct corner {
     const char *name;
@@ -1637,6 +1704,9 @@ static const struct corner {
     CORNER(reads_too, NONE),
     CORNER(overwrites, HALF_OF_IT),
     CORNER(wide, NONE),
+    CORNER(another_is_wide, ALL),
+    CORNER(neither_of_bytes_nor_wide, NONE),
+    CORNER(after_an_error, LEFT_ALONE),
     CORNER(two_of_one_descriptor, NONE),
     CORNER(read_by_another, NONE),
     CORNER(duplicated, NONE),
@@ -1673,6 +1743,7 @@ static const struct corner {
     CORNER(by_the_descriptor_and_seeks_to_the_end, NONE),
     CORNER(by_the_descriptor_and_exits, NONE),
     CORNER(by_descriptor_and_rewritten, NONE),
+    CORNER(by_the_descriptor_and_flushed, NONE),
     CORNER(descriptor_1_and_rewritten, NONE),
     CORNER(limited, NONE),
     CORNER(limited_at_once, NONE),
