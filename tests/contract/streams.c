@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include <unistd.h>
+#include <utmp.h>
+#include <utmpx.h>
 #include <wchar.h>
 
 /* In small pieces no write is offloaded by itself; after so many a copy goes ahead again that was stopped once or twice. */
@@ -918,6 +920,23 @@ static void a_table_opened_to_append(void)
     close_both();
 }
 
+/* libc opens the file by itself. */
+static void a_login_added(void)
+{
+    static struct utmp entry = {.ut_type = USER_PROCESS, .ut_line = "tty1", .ut_user = "user"};
+    static struct utmpx other = {.ut_type = USER_PROCESS, .ut_line = "tty2", .ut_user = "user"};
+
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    updwtmp("copy", &entry);
+    say_state();
+    copy_pieces(BLOCK, HALF / 2);
+    updwtmpx("copy", &other);
+    say_state();
+    copy_pieces(BLOCK, 3);
+    close_both();
+}
+
 /* Its descriptor means another file from then on. */
 static void other_file_put_beneath(void)
 {
@@ -1715,6 +1734,7 @@ static const struct corner {
     CORNER(descriptor_comes_to_append, NONE),
     CORNER(a_line_added_to_a_table, HALF_OF_IT),
     CORNER(a_table_opened_to_append, NONE),
+    CORNER(a_login_added, NONE),
     CORNER(other_file_put_beneath, NONE),
     CORNER(number_used_again, NONE),
     CORNER(standard_output_leads_there, NONE),
