@@ -926,7 +926,7 @@ static enum reason pair_fits(struct candidate *c)
         why = c->exact;
     if (why == REASON_NONE && asked.direct)
         why = REASON_UNALIGNED;
-    return why == REASON_NONE ? session_limits(&asked, c->to + (off_t)c->n, c->n) : why;
+    return why == REASON_NONE ? exact_limits(&asked, c, c->n) : why;
 }
 
 /* The pair is left to the program. */
