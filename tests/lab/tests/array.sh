@@ -5,7 +5,7 @@
 # shellcheck source-path=SCRIPTDIR/.. source=arrayfs.sh
 . "$(dirname "$0")/../arrayfs.sh"
 
-size=$((24 << 20))
+size=$((24 << 20)) large=$((64 << 20))
 
 # The source's bytes are in the page cache, or the program's own reads would count. COUNT counts what moves.
 offloaded() { # COUNT MOST BYTES PROGRAM SOURCE TARGET
@@ -25,9 +25,38 @@ offloaded() { # COUNT MOST BYTES PROGRAM SOURCE TARGET
     assert_same "$4" "$5"
 }
 
-new_file() { # FS PROGRAM FROM TO
-    rm -f "${place[$1-$4]}/target"
-    offloaded bytes_moved $((1 << 20)) "$2" "${place[$1-$3]}/source" "${place[$1-$4]}/target"
+# The disk's free blocks hold what is no file's any more. The kernel's count of what is written to a disk has in it what the
+# disk fills by WRITE SAME, for which nothing moves.
+new_file() { # FS PROGRAM
+    local source=${place[$1-0]}/large copy=${place[$1-1]}/large before moved filled copies
+    [ ! -e "$copy" ] || dd if="$scratch/secret" of="$copy" bs=1M conv=notrunc,fsync status=none
+    rm -f "$copy"
+    sync
+    cat "$source" >/dev/null
+    note_commands
+    before=$(sectors_moved)
+    copy_by "$3" "$2" "$source" "$copy"
+    sync "$copy"
+    counted=$(($(sectors_moved) - before))
+    read -r moved filled copies < <(noted)
+    counted=$((counted - filled))
+    echo "$2: $counted bytes moved for $large as the disks' counts have it, $moved as the commands' lengths; $copies commands to copy"
+}
+
+offloaded_anew() { # FS PROGRAM
+    local counted
+    new_file "$1" "$2" run_reported
+    assert_reported engine array
+    assert_reported offloaded $large
+    [ "$counted" -le $((large / 50)) ] || fail "too many"
+    drop_caches
+    assert_same "${place[$1-0]}/large" "${place[$1-1]}/large"
+}
+
+moves_all() { # FS PROGRAM
+    local counted
+    new_file "$1" "$2" run_plain
+    [ "$counted" -ge $large ] || fail "too few: it is the count that is wrong"
 }
 
 # Over a file of other bytes, which are in memory.
@@ -49,6 +78,7 @@ refused() { # FS PROGRAM REASON
 remounted() { # FS
     check_fs "$1"
     assert_same "${place[$1-0]}/source" "${place[$1-1]}/target"
+    [ ! -e "${place[$1-1]}/large" ] || assert_same "${place[$1-0]}/large" "${place[$1-1]}/large"
 }
 
 # SOURCE's copy is right, in memory and on the disk. By a program that writes over a file it has one to write over.
@@ -74,10 +104,11 @@ shapes() { # FS PROGRAM
     rm "$source" "$copy"
 }
 
-plan 22
+plan 24
 need_scsi $((400 << 20)) || fail "no SCSI disks"
 make_source "$scratch/data" $size
 tr '[:lower:]' '[:upper:]' <"$scratch/data" >"$scratch/old"
+yes 'a secret of a file that is gone' | head -c $large >"$scratch/secret"
 for fs in ext4 xfs; do
     make_fs "$fs"
     cat "$scratch/data" >"${place[$fs-0]}/source"
@@ -87,9 +118,12 @@ for fs in ext4 xfs; do
     OFFLOAD_ENGINES=array verdict "over a file of the same disk, $fs" over "$fs" dd-over 0 0
     verdict "sizes and holes, over a file, $fs" shapes "$fs" dd-over
     if gives_written_blocks "${place[$fs-1]}"; then
+        make_source "${place[$fs-0]}/large" $large
+        leave_secrets "${place[$fs-1]}"
         for program in dd python sendfile cp; do
-            verdict "a new file by $program, $fs" new_file "$fs" $program 0 1
+            verdict "a new file by $program, $fs" offloaded_anew "$fs" $program
         done
+        verdict "a new file without the library, $fs" moves_all "$fs" dd
         verdict "sizes and holes, a new file, $fs" shapes "$fs" dd
     else
         for program in dd python; do
@@ -97,6 +131,7 @@ for fs in ext4 xfs; do
         done
         verdict "a new file by sendfile, $fs" skip "this kernel gives no written blocks"
         verdict "a new file by cp, $fs" skip "this kernel gives no written blocks"
+        verdict "a new file without the library, $fs" skip "this kernel gives no written blocks"
         verdict "sizes and holes, a new file, $fs" skip "this kernel gives no written blocks"
     fi
     verdict "after a check of the file systems and a new mount, $fs" remounted "$fs"
