@@ -82,12 +82,19 @@ noted() {
         END { printf "%.0f %.0f %d\n", moved, filled, copies }' $tracing/trace
 }
 
-# Fills what is free in a file system with text that is no file's afterwards.
-leave_secrets() { # FOLDER
-    yes 'a secret of a file that is gone' | dd of="$1/secret" bs=1M iflag=fullblock status=none 2>/dev/null || true
+# Fills what is free in a file system, or so much of it, with text that is no file's afterwards. Prints where it lies.
+leave_secrets() { # FOLDER [MIB]
+    yes 'a secret of a file that is gone' |
+        dd of="$1/secret" bs=1M ${2:+count=$2} iflag=fullblock status=none 2>/dev/null || true
     sync
+    places_of "$1/secret"
     rm "$1/secret"
     sync
+}
+
+# The extents of a file: the first block and the last one of each, in blocks of the file system.
+places_of() { # FILE
+    filefrag -v "$1" | sed -n 's/^ *[0-9]*: *[0-9]*\.\. *[0-9]*: *\([0-9]*\)\.\. *\([0-9]*\):.*/\1 \2/p'
 }
 
 # A partition that no table has. NUMBER has a `p` before it where the disk's name ends with a digit.

@@ -119,7 +119,7 @@ for fs in ext4 xfs; do
     verdict "sizes and holes, over a file, $fs" shapes "$fs" dd-over
     if gives_written_blocks "${place[$fs-1]}"; then
         make_source "${place[$fs-0]}/large" $large
-        leave_secrets "${place[$fs-1]}"
+        leave_secrets "${place[$fs-1]}" >"$scratch/secrets"
         for program in dd python sendfile cp; do
             verdict "a new file by $program, $fs" offloaded_anew "$fs" $program
         done
