@@ -82,10 +82,9 @@ noted() {
         END { printf "%.0f %.0f %d\n", moved, filled, copies }' $tracing/trace
 }
 
-# Fills what is free in a file system, or so much of it, with text that is no file's afterwards. Prints where it lies.
-leave_secrets() { # FOLDER [MIB]
-    yes 'a secret of a file that is gone' |
-        dd of="$1/secret" bs=1M ${2:+count=$2} iflag=fullblock status=none 2>/dev/null || true
+# Fills what is free in a file system with text that is no file's afterwards. Prints where it lies.
+leave_secrets() { # FOLDER
+    yes 'a secret of a file that is gone' | dd of="$1/secret" bs=1M iflag=fullblock status=none 2>/dev/null || true
     sync
     places_of "$1/secret"
     rm "$1/secret"

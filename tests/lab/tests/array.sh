@@ -61,10 +61,14 @@ moves_all() { # FS PROGRAM
 
 # Over a file of other bytes, which are in memory.
 over() { # FS PROGRAM FROM TO
-    local copy=${place[$1-$4]}/target
+    local copy=${place[$1-$4]}/target copies
     rm -f "$copy"
     cat "$scratch/old" >"$copy"
+    note_commands
     offloaded sectors_moved $((size / 50)) "$2" "${place[$1-$3]}/source" "$copy"
+    read -r _ _ copies < <(noted)
+    # Whether the disks can copy is tried once, and dd copies a MiB at once.
+    [ "$copies" -le $(((size >> 20) + 2)) ] || fail "$copies commands to copy"
 }
 
 refused() { # FS PROGRAM REASON
