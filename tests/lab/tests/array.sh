@@ -61,14 +61,15 @@ moves_all() { # FS PROGRAM
 
 # Over a file of other bytes, which are in memory.
 over() { # FS PROGRAM FROM TO
-    local copy=${place[$1-$4]}/target copies
+    local copy=${place[$1-$4]}/target copies piece=$((1 << 20))
+    [ "$2" != python-over ] || piece=$((64 << 10))
     rm -f "$copy"
     cat "$scratch/old" >"$copy"
     note_commands
     offloaded sectors_moved $((size / 50)) "$2" "${place[$1-$3]}/source" "$copy"
     read -r _ _ copies < <(noted)
-    # Whether the disks can copy is tried once, and dd copies a MiB at once.
-    [ "$copies" -le $(((size >> 20) + 2)) ] || fail "$copies commands to copy"
+    # A write of the program is one, and whether the disks can copy is tried once.
+    [ "$copies" -le $((size / piece + 2)) ] || fail "$copies commands to copy"
 }
 
 refused() { # FS PROGRAM REASON
