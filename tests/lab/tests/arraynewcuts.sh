@@ -105,12 +105,12 @@ cut_at() { # STATE
 
 # ---- afterwards ----
 
-# All of the file's blocks, but for a few, are such as the secret was in.
+# The file's blocks are such as the secret was in. XFS keeps some back that no file gets as long as there are others.
 lies_where_secrets_were() {
     places_of "$at/target" | awk '
         NR == FNR { for (i = $1; i <= $2; i++) secret[i]; next }
         { for (i = $1; i <= $2; i++) { all++; there += i in secret } }
-        END { print there + 0 " of " all + 0 " lie where the secret was"; exit there * 100 < all * 99 }' \
+        END { print there + 0 " of " all + 0 " lie where the secret was"; exit there * 10 < all * 9 }' \
         "$at/secrets" - || fail "there was no secret before"
 }
 
