@@ -48,6 +48,7 @@ static struct device source, destination;
 static char one_folder[300];
 static unsigned commands;
 static enum reason answer;
+static void (*meanwhile)(void);
 
 /* Attaches a loop device to memory filled by that seed. It is gone when nobody has it open. */
 static void attach(struct device *d, unsigned seed)
@@ -109,6 +110,8 @@ static int play_copy(const struct disk_pair *pair, const struct disk_range *rang
     char *bytes = aligned_alloc(4096, MIB);
     cr_assert(count == 1 && pair->disks[0] == source.number && pair->disks[1] == destination.number);
     commands++;
+    if (meanwhile)
+        meanwhile();
     cr_assert_eq(pread(source.past_cache, bytes, ranges->n, (off_t)ranges->from), (ssize_t)ranges->n);
     cr_assert_eq(pwrite(destination.past_cache, bytes, ranges->n, (off_t)ranges->to), (ssize_t)ranges->n);
     free(bytes);
@@ -134,6 +137,7 @@ static void begin(void)
     suits_threads = one_folder;
     disks_instead = &play;
     answer = REASON_NONE;
+    meanwhile = NULL;
 }
 
 static void end(void)
@@ -330,6 +334,78 @@ Test(arraydevices, what_is_claimed_is_the_device_itself)
     link_number(source.fd, destination.node);
     link_number(destination.fd, source.node);
     cr_expect_eq(engine_array.refuses(&pair), REASON_CLAIMED);
+}
+
+/* What the kernel says of its leases, in a /proc of somebody's own making. */
+Test(arraydevices, no_command_is_sent_where_a_lease_may_be_too_short)
+{
+    static const struct {
+        const char *seconds;
+        enum reason why;
+    } turns[] = {{"0", REASON_NONE}, {"2", REASON_NO_LEASE}, {"3", REASON_NONE}, {"", REASON_NO_LEASE}};
+    struct file_pair pair = pair_of();
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+        cr_skip_test("no mounts of its own");
+    cr_assert_eq(system("mkdir -p /proc/self/fd /proc/sys/fs"), 0);
+    link_number(source.fd, source.node);
+    link_number(destination.fd, destination.node);
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        FILE *out = fopen("/proc/sys/fs/lease-break-time", "w");
+        cr_assert_not_null(out);
+        fputs(turns[i].seconds, out);
+        fclose(out);
+        cr_expect_eq(engine_array.refuses(&pair), turns[i].why, "'%s' seconds", turns[i].seconds);
+    }
+}
+
+Test(arraydevices, nothing_is_held_after_a_call)
+{
+    cr_expect_eq(copy_devices(), N);
+    for (int i = 0; i < 2; i++) {
+        int holder = open(i ? destination.node : source.node, O_RDONLY | O_EXCL | O_CLOEXEC);
+        cr_expect_geq(holder, 0, "%d", i);
+        close(holder);
+    }
+}
+
+Test(arraydevices, blocks_are_no_smaller_than_those_of_files)
+{
+    struct file_pair pair = pair_of();
+    pair.block = 512;
+    cr_expect_eq(engine_array.granule(&pair), 4096);
+    pair.block = 65536;
+    cr_expect_eq(engine_array.granule(&pair), 65536);
+}
+
+/* ---- devices that move ---- */
+
+static dev_t moving;
+
+/* As a logical volume that pvmove(8) has put elsewhere: its table is another one. */
+static void move(void)
+{
+    char device[32], size[32];
+    snprintf(device, sizeof device, "%u:%u", major(moving), minor(moving));
+    snprintf(size, sizeof size, "%zu\n", SIZE / 512 + 8);
+    sysfstree_put(device, "size", size);
+}
+
+Test(arraydevices, a_device_that_was_moved_meanwhile_is_found_out)
+{
+    for (int i = 0; i < 2; i++) {
+        struct file_pair pair = pair_of();
+        moving = i ? destination.number : source.number;
+        meanwhile = move;
+        cr_expect_eq(engine_array.copy(&pair, FROM, TO, N), N);
+        cr_expect(pair.array_failed, "%d", i);
+        cr_expect(is_copied(destination.fd));
+        sysfstree_uproot();
+        sysfstree_plant();
+        sysfstree_put_scsi(source.number, SIZE / 512);
+        sysfstree_put_scsi(destination.number, SIZE / 512);
+        snprintf(one_folder, sizeof one_folder, "%s/%u:%u", sysfstree, major(source.number), minor(source.number));
+    }
 }
 
 /* ---- what the kernel does of its own ---- */
