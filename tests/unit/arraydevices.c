@@ -100,7 +100,7 @@ static enum reason play_open(struct disk_pair *pair, dev_t from, dev_t to)
         .ranges = 1,
         .range_bytes = MIB,
         .command_bytes = MIB,
-        .timeout_ms = 5000,
+        .timeout_ms = 60000,
     };
     return answer;
 }
@@ -342,7 +342,7 @@ Test(arraydevices, no_command_is_sent_where_a_lease_may_be_too_short)
     static const struct {
         const char *seconds;
         enum reason why;
-    } turns[] = {{"0", REASON_NONE}, {"2", REASON_NO_LEASE}, {"3", REASON_NONE}, {"", REASON_NO_LEASE}};
+    } turns[] = {{"0", REASON_NONE}, {"20", REASON_NO_LEASE}, {"21", REASON_NONE}, {"", REASON_NO_LEASE}};
     struct file_pair pair = pair_of();
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "/proc", "tmpfs", 0, NULL) < 0)
@@ -367,6 +367,71 @@ Test(arraydevices, nothing_is_held_after_a_call)
         cr_expect_geq(holder, 0, "%d", i);
         close(holder);
     }
+}
+
+static int lowest;
+
+static void expect_lowest(void)
+{
+    int fd = dup(source.fd);
+    cr_expect_eq(fd, lowest, "a number that the program would be given is taken");
+    close(fd);
+}
+
+Test(arraydevices, no_number_is_taken_that_the_program_would_be_given)
+{
+    lowest = dup(source.fd);
+    close(lowest);
+    meanwhile = expect_lowest;
+    cr_expect_eq(copy_devices(), N);
+}
+
+Test(arraydevices, what_may_not_be_written_to_is_not)
+{
+    struct file_pair pair = pair_of();
+    int on = 1, off = 0;
+    cr_assert_eq(ioctl(destination.fd, BLKROSET, &on), 0);
+    cr_expect_eq(engine_array.refuses(&pair), REASON_NOT_WRITABLE);
+    cr_expect_lt(copy_devices(), 0);
+    cr_expect_eq(commands, 0);
+    cr_assert_eq(ioctl(destination.fd, BLKROSET, &off), 0);
+    cr_expect_eq(copy_devices(), N);
+}
+
+Test(arraydevices, a_lock_of_the_programs_own_stays)
+{
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? destination.fd : source.fd;
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+        struct file_pair pair = pair_of();
+        cr_assert_eq(fcntl(fd, F_SETLK, &lock), 0);
+        cr_expect_eq(engine_array.refuses(&pair), REASON_CLAIMED);
+        cr_expect_lt(copy_devices(), 0);
+        cr_expect_eq(fcntl(fd, F_OFD_GETLK, &lock), 0);
+        cr_expect_eq(lock.l_type, F_WRLCK, "it is gone");
+        lock = (struct flock){.l_type = F_UNLCK, .l_whence = SEEK_SET};
+        cr_assert_eq(fcntl(fd, F_SETLK, &lock), 0);
+    }
+    cr_expect_eq(commands, 0);
+}
+
+static long pages_mapped(void)
+{
+    long pages = 0;
+    FILE *in = fopen("/proc/self/statm", "re");
+    cr_assert_not_null(in);
+    cr_assert_eq(fscanf(in, "%ld", &pages), 1);
+    fclose(in);
+    return pages;
+}
+
+Test(arraydevices, no_memory_is_left_behind)
+{
+    copy_devices();
+    long before = pages_mapped();
+    for (int i = 0; i < 8; i++)
+        copy_devices();
+    cr_expect_lt(pages_mapped() - before, 64, "%ld pages", pages_mapped() - before);
 }
 
 Test(arraydevices, blocks_are_no_smaller_than_those_of_files)
