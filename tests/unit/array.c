@@ -160,6 +160,9 @@ Test(runs, ranges_end_where_an_extent_a_part_or_a_limit_does)
     cr_expect_eq(run_command(&run, &disks, 2, &n), 2);
     cr_expect_eq(n, 4 * BLOCK);
     cr_expect_eq(run_command(&run, &disks, 3, &n), 1);
+    struct disk_pair many = disks;
+    many.ranges = 8;
+    cr_expect_eq(run_command(&run, &many, 0, &n), 2, "by their bytes");
 }
 
 Test(runs, what_is_not_of_whole_blocks_or_lies_beyond_is_refused)

@@ -71,6 +71,7 @@ static int play_copy(const struct disk_pair *pair, const struct disk_range *rang
     char *bytes = aligned_alloc(BLOCK, MIB);
     for (unsigned i = 0; i < count; i++) {
         cr_assert_leq(ranges[i].n, MIB);
+        cr_assert_eq((ranges[i].from | ranges[i].to | ranges[i].n) % pair->block, 0);
         cr_assert_eq(pread(device, bytes, ranges[i].n, (off_t)ranges[i].from), (ssize_t)ranges[i].n);
         cr_assert_eq(pwrite(device, bytes, ranges[i].n, (off_t)ranges[i].to), (ssize_t)ranges[i].n);
     }
@@ -559,6 +560,8 @@ static bool turn_around(const char *path, size_t n)
         shares = ioctl(from, FICLONERANGE, &range) == 0;
     }
     close(from);
+    /* What is unlinked has its blocks for some time yet. */
+    cr_assert_eq(ftruncate(to, 0), 0);
     close(to);
     unlink(donor);
     return shares;
@@ -590,6 +593,20 @@ Test(arrayfiles, what_is_not_of_whole_blocks_is_left_alone)
     cr_expect_eq(engine_array.granule(&f.pair), block, "the source's blocks count too");
     cr_expect_eq(commands, 0);
     expect_bytes(&f, 0, f.n);
+    close_files(&f);
+}
+
+/* At one of two places at least, source and destination do not both lie on such blocks. */
+Test(arrayfiles, what_does_not_lie_on_the_disks_blocks_is_left_alone)
+{
+    takes.block = 65536;
+    struct files f = open_files(MIB, MIB);
+    int refused = 0;
+    for (size_t from = 0; from < 2 * BLOCK; from += BLOCK) {
+        int64_t copied = copy(&f, from, 0, 2 * BLOCK);
+        refused += copied < 0 && f.pair.why == REASON_DISK_FORMAT;
+    }
+    cr_expect_gt(refused, 0);
     close_files(&f);
 }
 
@@ -897,6 +914,28 @@ Test(arrayfiles, blocks_of_the_destination_that_are_gone_are_found_out)
         expect_bytes(&f, f.n, f.n);
         close_files(&f);
     }
+}
+
+static void punch_and_fill(void)
+{
+    failing = 1;
+    punch();
+    fill_the_quota();
+}
+
+Test(arrayfiles, what_is_found_out_and_cannot_be_made_good_is_no_copy)
+{
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    struct files f = open_files(MIB, MIB);
+    theirs = &f;
+    half = true;
+    tells = tells_one;
+    signal(SIGXFSZ, SIG_IGN);
+    meanwhile = punch_and_fill;
+    cr_expect_eq(copy(&f, 0, 0, f.n), -EIO);
+    setrlimit(RLIMIT_FSIZE, &all);
+    cr_expect(f.pair.array_failed);
+    close_files(&f);
 }
 
 /*
