@@ -117,22 +117,23 @@ void copy_settle_file_at(int directory, const char *path, int flags, bool change
     table_leave(blocked);
 }
 
-void copy_settle_every(void)
+static void visit_every(void (*visit)(struct session *, const void *))
 {
     uint64_t blocked;
     if (!table_enter(&blocked))
         return;
-    table_each(visit_settle, NULL);
+    table_each(visit, NULL);
     table_leave(blocked);
+}
+
+void copy_settle_every(void)
+{
+    visit_every(visit_settle);
 }
 
 void copy_settle_every_stream(void)
 {
-    uint64_t blocked;
-    if (!table_enter(&blocked))
-        return;
-    table_each(visit_settle_stream, NULL);
-    table_leave(blocked);
+    visit_every(visit_settle_stream);
 }
 
 void copy_close_from(unsigned first, unsigned last)
@@ -925,7 +926,7 @@ static enum reason pair_fits(struct candidate *c)
         why = c->exact;
     if (why == REASON_NONE && asked.direct)
         why = REASON_UNALIGNED;
-    return why == REASON_NONE ? session_limits(&asked, c->to + (off_t)c->n, c->n) : why;
+    return why == REASON_NONE ? exact_limits(&asked, c, c->n) : why;
 }
 
 /* The pair is left to the program. */

@@ -65,6 +65,21 @@ static bool repays_asking(const struct session *s, const struct candidate *c, si
     return !s->engine->remote || (!c->write && n >= SMALLEST_ASKED);
 }
 
+/* What has to have room for none of the copy's calls to meet a full disk; n: the bytes of this one. */
+static off_t room_wanted(const struct session *s, const struct candidate *c, size_t n)
+{
+    if (s->engine->in_place)
+        return (off_t)n;
+    /* Where blocks are shared, all calls but this one may have been made and have taken none; a server may share or not. */
+    off_t all = s->engine->freezes_source ? s->source.size : s->source.size - c->from;
+    return all > (off_t)n ? all : (off_t)n;
+}
+
+enum reason exact_limits(const struct session *s, const struct candidate *c, size_t n)
+{
+    return session_limits(s, c->to + (off_t)n, (uint64_t)room_wanted(s, c, n));
+}
+
 /* May `part` of the n bytes that are asked for be put there? */
 static enum reason place_fits(struct session *s, const struct candidate *c, size_t n, size_t part)
 {
@@ -75,7 +90,7 @@ static enum reason place_fits(struct session *s, const struct candidate *c, size
         why = n < EXACT_LEAST ? c->exact : REASON_UNALIGNED;
     /* As far as the plain call would come: the limit must be met by all of it, or by nothing of ours. */
     if (why == REASON_NONE)
-        why = session_limits(s, c->to + (off_t)n, n);
+        why = exact_limits(s, c, n);
     return why == REASON_NONE ? is_vacant(s, c->to, c->to + (off_t)part) : why;
 }
 

@@ -24,6 +24,12 @@
 bool exact_renew(struct session *session, const struct candidate *candidate);
 
 /*
+ * As session_limits(), for n bytes at the candidate's place. What was shared for the calls before took no room, which plain
+ * calls would have taken; so there has to be room for the whole copy, unless it goes into blocks that are there.
+ */
+enum reason exact_limits(const struct session *session, const struct candidate *candidate, size_t n);
+
+/*
  * Has the engine put what the candidate's source holds where the program is writing it. REASON_NONE if the destination
  * holds the program's bytes now; the descriptor's offset has not moved. Otherwise the program's own write is to be
  * made, all of it: some of its place may hold the source's bytes by now.

@@ -89,12 +89,6 @@ EXPORT int pipe2(int ends[2], int flags)
     return copy_made_pipe(ends, original_pipe2(ends, flags));
 }
 
-/* The number means nothing any more to those who know files by it. */
-static void closing(int fd)
-{
-    copy_closing(fd, fd);
-}
-
 static void closing_range(int first, int last)
 {
     copy_closing(first, last);
@@ -108,7 +102,7 @@ EXPORT int close(int fd)
         errno = EBADF; /* what it is to the program */
         return -1;
     }
-    closing(fd);
+    copy_closing(fd, fd);
     return original_close(fd);
 }
 
@@ -148,14 +142,14 @@ EXPORT int dup2(int fd, int as)
 {
     copy_look(fd);
     if (fd != as)
-        closing(as);
+        copy_closing(as, as);
     return copy_duplicated(fd, original_dup2(fd, as));
 }
 
 EXPORT int dup3(int fd, int as, int flags)
 {
     copy_look(fd);
-    closing(as);
+    copy_closing(as, as);
     return copy_duplicated(fd, original_dup3(fd, as, flags));
 }
 

@@ -10,6 +10,7 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
 
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 {
+    before_room_check(1, n, room);
     copy_look(fd);
     return copy_read(fd, buf, original___read_chk(fd, buf, n, room));
 }

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <utime.h>
+#include <utmp.h>
 
 struct file_handle;
 struct statx;

@@ -49,12 +49,16 @@ void putting_opened(const FILE *stream, const char *mode)
 /* Whether pthread_create(3) has a hook (calls.def), without which a copy could go on beside a thread that came unseen. */
 #define THREADS_ARE_SEEN __GLIBC_PREREQ(2, 34)
 
-/* A file's stream, for writing alone, and of bytes. `putting`: whether it has been written to. */
+/*
+ * A file's stream, for writing alone. `putting`: whether it has been written to, which makes it one of bytes (fwide(3)); until
+ * then it is none, and not wide either.
+ */
 static bool is_for_writing(const FILE *stream, int putting)
 {
     return THREADS_ARE_SEEN && (stream->_flags & DECIDING) == (MAGIC | NO_READS | putting) &&
-           !(stream->_flags2 & (MAPPED | NOT_CANCELLED)) && stream->_mode <= 0 && stream->_cur_column == 0 &&
-           stream->_vtable_offset == 0 && stream->_fileno >= 0 && functions_of(stream) == file_functions;
+           !(stream->_flags2 & (MAPPED | NOT_CANCELLED)) && stream->_mode == (putting ? -1 : 0) &&
+           stream->_cur_column == 0 && stream->_vtable_offset == 0 && stream->_fileno >= 0 &&
+           functions_of(stream) == file_functions;
 }
 
 /* Where new_do_write() puts the end of the room. */
@@ -86,7 +90,7 @@ void putting_begin(FILE *stream, size_t n)
 
 bool putting_known(const FILE *stream)
 {
-    return is_for_writing(stream, CURRENTLY_PUTTING) && stream->_mode < 0 && pointers_fit(stream);
+    return is_for_writing(stream, CURRENTLY_PUTTING) && pointers_fit(stream);
 }
 
 /* The buffer is empty, n bytes having been written (_IO_new_file_write(), new_do_write()). */

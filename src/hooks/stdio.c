@@ -133,6 +133,13 @@ EXPORT int addmntent(FILE *stream, const struct mntent *entry)
     return original_addmntent(stream, entry);
 }
 
+/* Opens the file by itself, and writes at its end. */
+EXPORT void updwtmp(const char *path, const struct utmp *entry)
+{
+    copy_settle_path(AT_FDCWD, path, 0);
+    original_updwtmp(path, entry);
+}
+
 /* These write to a descriptor inside libc. */
 EXPORT int vdprintf(int fd, const char *format, va_list values)
 {

@@ -85,12 +85,30 @@ EXPORT size_t fread_unlocked(void *data, size_t size, size_t count, FILE *stream
 
 EXPORT size_t __fread_chk(void *data, size_t room, size_t size, size_t count, FILE *stream)
 {
+    before_room_check(size, count, room);
     return note_read(stream, data, size, original___fread_chk(data, room, size, count, stream));
 }
 
 EXPORT size_t __fread_unlocked_chk(void *data, size_t room, size_t size, size_t count, FILE *stream)
 {
+    before_room_check(size, count, room);
     return note_read(stream, data, size, original___fread_unlocked_chk(data, room, size, count, stream));
+}
+
+/* These end the process as __fread_chk does, but only when they have met a line that is too long. */
+
+EXPORT char *__fgets_chk(char *line, size_t room, int n, FILE *stream)
+{
+    if (n > 0 && (size_t)n > room)
+        copy_settle_all();
+    return original___fgets_chk(line, room, n, stream);
+}
+
+EXPORT char *__fgets_unlocked_chk(char *line, size_t room, int n, FILE *stream)
+{
+    if (n > 0 && (size_t)n > room)
+        copy_settle_all();
+    return original___fgets_unlocked_chk(line, room, n, stream);
 }
 
 /* ---- seeking: from the file's end perhaps, and what is written next is written elsewhere ---- */

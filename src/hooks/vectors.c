@@ -10,6 +10,7 @@ EXPORT ssize_t pread(int fd, void *buf, size_t n, off_t from)
 
 EXPORT ssize_t __pread_chk(int fd, void *buf, size_t n, off_t from, size_t room)
 {
+    before_room_check(1, n, room);
     copy_look(fd);
     return copy_read_at(fd, buf, original___pread_chk(fd, buf, n, from, room), from);
 }

@@ -52,14 +52,28 @@ exports_the_table() {
     diff -u "$scratch/declared" "$scratch/exported" || fail "the exported names are not those of calls.def"
 }
 
-# glibc's own other names for a hooked call would pass the library by.
-known_aliases() {
+list_libc() {
     libc=$(ldd "$library" | sed -n 's/.*libc\.so\.6 => \([^ ]*\).*/\1/p')
     [ -r "$libc" ] || skip "libc was not found"
     # What is private to glibc, no program can have been linked to.
     nm -D --defined-only "$libc" | awk '!/GLIBC_PRIVATE/ { sub(/@.*/, "", $3); print $3 }' |
         sort -u >"$scratch/libc"
     exported >"$scratch/exported"
+}
+
+# By whatever of these that the libc has; some are newer than others.
+starts_of_processes() {
+    list_libc
+    printf '%s\n' fork _Fork vfork clone daemon forkpty system popen wordexp posix_spawn posix_spawnp pidfd_spawn pidfd_spawnp |
+        sort | comm -12 - "$scratch/libc" >"$scratch/starts"
+    [ "$(wc -l <"$scratch/starts")" -ge 10 ] || fail "only these are libc's: $(cat "$scratch/starts")"
+    missing=$(comm -23 "$scratch/starts" "$scratch/exported")
+    [ -z "$missing" ] || fail "not hooked: $missing"
+}
+
+# glibc's own other names for a hooked call would pass the library by.
+known_aliases() {
+    list_libc
     missing=
     while read -r name; do
         for alias in "${name}64" "__$name" "__${name}64" "__${name}_chk" "__${name}64_chk" "__${name}_2" "__${name}64_2" "__libc_$name"; do
@@ -71,9 +85,10 @@ known_aliases() {
     [ -z "$missing" ] || fail "libc exports these too, and they are not hooked:$missing"
 }
 
-plan 5
+plan 6
 verdict "needs libc only" needs_only_libc
 verdict "is sealed when it is loaded" is_sealed
 verdict "has static thread-local state" static_tls
 verdict "exports the table of calls" exports_the_table
+verdict "stands before what starts processes" starts_of_processes
 verdict "knows the other names of its calls" known_aliases

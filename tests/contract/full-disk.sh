@@ -2,7 +2,7 @@
 # A full disk: a clone needs no room, but the program must meet ENOSPC as it does with plain calls.
 . "$(dirname "$0")/../fixture.sh"
 need_root
-need fallocate
+need fallocate python3
 
 full() { # MEBIBYTES LEFT
     local free
@@ -32,7 +32,54 @@ meets_no_space() {
     echo "$size bytes fitted in"
 }
 
-plan 6
+# Each call of these is offloaded by itself, and takes no room from the next.
+one_by_one='
+import os, sys
+source, copy = os.open("../source", os.O_RDONLY), os.open("copy", os.O_RDWR | os.O_CREAT)
+into, out, n, turns = *os.pipe(), 65536, 33554432 // 65536
+def pwrite(at):
+    return os.pwrite(copy, os.pread(source, n, at), at)
+def splice(at):
+    return os.splice(into, copy, os.splice(source, out, n, offset_src=at), offset_dst=at)
+def sendfile(at):
+    return os.sendfile(1, source, at, n)
+def backwards(at):
+    return pwrite(33554432 - n - at)
+for at in range(0, n * turns, n):
+    written = 0
+    try:
+        written = globals()[sys.argv[1]](at)
+    except OSError as error:
+        print(error, file=sys.stderr)
+    if written < n:
+        sys.exit(f"{written} of the bytes at {at}")
+'
+
+one_by_one() { # WAY
+    # To a descriptor that is not the program'"'"'s own.
+    # shellcheck disable=SC2016 # the other shell's
+    meets_no_space 12 sh -c 'exec python3 -c "$1" "$2" >copy' - "$one_by_one" "$1"
+}
+
+# What will not be served stays in the pipe.
+leaves_the_pipe_alone() {
+    left=12
+    fs=xfs
+    setup
+    mkdir ours
+    cd ours
+    ! trace_preloaded python3 -c "$one_by_one" splice 2>/dev/null || fail "the test itself is wrong: the disk was not full"
+    grep -q 'splice(' "$trace" || fail "the test itself is wrong: nothing was spliced"
+    ! grep 'vmsplice(' "$trace" || fail "the pipe was emptied"
+    unmount_all
+}
+
+plan 11
+verdict "a pipe is not emptied for a full disk" leaves_the_pipe_alone
+for way in pwrite splice sendfile backwards; do
+    fs=xfs
+    verdict "$way onto a full $fs, each call by itself" one_by_one $way
+done
 for fs in xfs ext4 tmpfs; do
     verdict "dd onto a full $fs" meets_no_space 12 dd if=../source of=copy bs=128k status=noxfer
     verdict "cp onto a full $fs" meets_no_space 12 cp --reflink=never ../source copy

@@ -18,6 +18,7 @@ import io
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -543,6 +544,19 @@ def pipe_that_tells_its_times(source, copy):
         splice(out, None, copy, None, BLOCK)
         status = os.stat(out)
         print(status.st_atime_ns, status.st_mtime_ns, end=" ")
+
+
+def pipe_that_is_watched(source, copy):
+    """splice(2) tells of room in a pipe that was never full; read(2) of one that was alone."""
+    out, into = pipe_of(1 << 20)
+    watch = select.epoll()
+    watch.register(into, select.EPOLLOUT | select.EPOLLET)
+    watch.register(out, select.EPOLLIN | select.EPOLLET)
+    for _ in range(3):
+        splice(source, None, into, None, BLOCK)
+        print(sorted(event for _, event in watch.poll(0)), end=" ")
+        splice(out, None, copy, None, BLOCK)
+        print(sorted(event for _, event in watch.poll(0)), end=" ")
 
 
 def tee_between(source, copy):

@@ -4,6 +4,7 @@
  *
  * What it prints, and what it leaves, must be the same with the library and without.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -21,6 +22,8 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include <unistd.h>
+#include <utmp.h>
+#include <utmpx.h>
 #include <wchar.h>
 
 /* In small pieces no write is offloaded by itself; after so many a copy goes ahead again that was stopped once or twice. */
@@ -429,6 +432,104 @@ static void is_aborted(void)
     abort();
 }
 
+/* What programs call that are compiled with _FORTIFY_SOURCE. */
+extern ssize_t __read_chk(int fd, void *to, size_t n, size_t room);
+extern ssize_t __pread_chk(int fd, void *to, size_t n, off_t from, size_t room);
+extern ssize_t __pread64_chk(int fd, void *to, size_t n, off_t from, size_t room);
+extern size_t __fread_chk(void *to, size_t room, size_t size, size_t n, FILE *stream);
+extern size_t __fread_unlocked_chk(void *to, size_t room, size_t size, size_t n, FILE *stream);
+extern char *__fgets_chk(char *to, size_t room, int n, FILE *stream);
+extern char *__fgets_unlocked_chk(char *to, size_t room, int n, FILE *stream);
+
+/* Has n bytes read to where there is room for ROOM, in one of the ways; each line of the source is longer. */
+enum { ROOM = 20, WAYS = 8 };
+
+static void read_checked(int way, size_t n)
+{
+    size_t many = n > ROOM ? (size_t)1 << 40 : 1;
+    ssize_t (*const by_descriptor[])(int, void *, size_t, off_t, size_t) = {__pread_chk, __pread64_chk};
+    size_t (*const by_stream[])(void *, size_t, size_t, size_t, FILE *) = {__fread_chk, __fread_unlocked_chk};
+    char *(*const by_line[])(char *, size_t, int, FILE *) = {__fgets_chk, __fgets_unlocked_chk};
+
+    if (way < 2)
+        by_descriptor[way](fileno(source), buffer, n, 0, ROOM);
+    else if (way < 4)
+        by_stream[way - 2](buffer, ROOM, way == 2 ? 1 : n, way == 2 ? n : 1, source);
+    else if (way < 6)
+        by_line[way - 4](buffer, ROOM, (int)n, source);
+    else if (way == 6)
+        __read_chk(fileno(source), buffer, n, ROOM);
+    else /* more than can be said: their product overflows */
+        __fread_chk(buffer, (size_t)-1, many, many, source);
+}
+
+/* A child that begins a copy and comes to an end: what it leaves is said, and is there no more for the next one. */
+static void child_ends(void (*end)(int way), int way)
+{
+    struct rlimit none = {0, 0};
+    struct stat st;
+    int status;
+
+    fflush(stdout);
+    if (fork() == 0) {
+        setrlimit(RLIMIT_CORE, &none);
+        open_both("w");
+        copy_pieces(BLOCK, 3);
+        end(way);
+        _exit(0);
+    }
+    wait(&status);
+    if (stat("copy", &st))
+        die("stat");
+    printf("ended with %d, size %ld\n", status, (long)st.st_size);
+    unlink("copy");
+}
+
+static void reads_what_fits(int way)
+{
+    while (getc(source) != '\n')
+        ;
+    read_checked(way, ROOM);
+}
+
+static void reads_too_much(int way)
+{
+    while (getc(source) != '\n')
+        ;
+    read_checked(way, ROOM + 1);
+}
+
+/* libc aborts the process by itself where there is too little room; where there is just enough it does not. */
+static void asks_for_more_than_there_is_room(void)
+{
+    for (int way = 0; way < WAYS; way++) {
+        child_ends(reads_what_fits, way);
+        child_ends(reads_too_much, way);
+    }
+}
+
+/* What compilers put where something has gone wrong. */
+extern void __chk_fail(void) __attribute__((noreturn));
+extern void __stack_chk_fail(void) __attribute__((noreturn));
+enum { FAILURES = 4 };
+
+static void fail_by(int way)
+{
+    if (way == 0)
+        __chk_fail();
+    if (way == 1)
+        __stack_chk_fail();
+    if (way == 2)
+        __assert_perror_fail(EIO, "file", 1, "function");
+    __assert_fail("assertion", "file", 1, "function");
+}
+
+static void fails_a_check(void)
+{
+    for (int way = 0; way < FAILURES; way++)
+        child_ends(fail_by, way);
+}
+
 static void in_handler(void)
 {
     copy_pieces(70000, 3);
@@ -545,12 +646,59 @@ static void overwrites(void)
     close_both();
 }
 
+/* fwrite puts nothing into such a stream, and does nothing to it. */
 static void wide(void)
 {
     open_both("w");
     say("wide", fwide(copy, 1) > 0);
     say("copied", copy_pieces(BLOCK, 3));
     say("error", ferror(copy));
+    say("put", fputws(L"a word", copy));
+    say_state();
+    close_both();
+}
+
+/* The functions of wide streams are others; the copy's are those of the stream that was opened before. */
+static void another_is_wide(void)
+{
+    FILE *other;
+
+    open_both("w");
+    other = opened(fopen("other", "w,ccs=UTF-8"));
+    say("put", fputws(L"a word", other));
+    copy_pieces(BLOCK, HALF);
+    say("put", fputws(L"a word", other));
+    copy_rest();
+    fclose(other);
+    close_both();
+}
+
+/* A stream that is written to, and is neither of bytes nor wide until fwrite makes it one of bytes. */
+extern int _IO_file_overflow(FILE *stream, int c);
+
+static void neither_of_bytes_nor_wide(void)
+{
+    open_both("w");
+    say("put", _IO_file_overflow(copy, getc(source)));
+    say("wide", fwide(copy, 0));
+    copy_pieces(BLOCK, 1);
+    say("wide", fwide(copy, 0));
+    copy_rest();
+    close_both();
+}
+
+/* What libc has met an error in is left to libc. */
+static void after_an_error(void)
+{
+    char *page = mmap(NULL, BLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    open_both("w");
+    errno = 0;
+    say("written", (long)fwrite(page, 1, BLOCK, copy));
+    printf("errno %d, error %d\n", errno, ferror(copy) != 0);
+    say_state();
+    copy_rest();
+    say_state();
     close_both();
 }
 
@@ -769,6 +917,23 @@ static void a_table_opened_to_append(void)
     say("added", addmntent(table, &entry));
     endmntent(table);
     say_state();
+    close_both();
+}
+
+/* libc opens the file by itself. */
+static void a_login_added(void)
+{
+    static struct utmp entry = {.ut_type = USER_PROCESS, .ut_line = "tty1", .ut_user = "user"};
+    static struct utmpx other = {.ut_type = USER_PROCESS, .ut_line = "tty2", .ut_user = "user"};
+
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    updwtmp("copy", &entry);
+    say_state();
+    copy_pieces(BLOCK, HALF / 2);
+    updwtmpx("copy", &other);
+    say_state();
+    copy_pieces(BLOCK, 3);
     close_both();
 }
 
@@ -1094,7 +1259,8 @@ static void changed_in_place(void)
     close_both();
 }
 
-/* Another process that writes the whole source anew, of other bytes, when it is told to. */
+/* Another process that writes the whole source anew, of other bytes, when it is told to, and to the copy if that is told. */
+enum { SOURCE_ALONE, COPY_TOO };
 static struct {
     int asks[2], tells[2];
     pid_t id;
@@ -1118,16 +1284,21 @@ static void start_rewriter(void)
             if (pwrite(fd, buffer, at + BLOCK < st.st_size ? BLOCK : (size_t)(st.st_size - at), at) < 0)
                 die("pwrite");
     fsync(fd);
+    if (word == COPY_TOO && pwrite(open("copy", O_WRONLY), "by another", 10, 2 * HALF * BLOCK) != 10)
+        die("pwrite");
     _exit(write(rewriter.tells[1], &word, 1) != 1);
+}
+
+static void have_rewritten(char word)
+{
+    if (write(rewriter.asks[1], &word, 1) != 1 || read(rewriter.tells[0], &word, 1) != 1)
+        die("the other process");
+    waitpid(rewriter.id, NULL, 0);
 }
 
 static void have_it_rewritten(void)
 {
-    char word = 0;
-
-    if (write(rewriter.asks[1], &word, 1) != 1 || read(rewriter.tells[0], &word, 1) != 1)
-        die("the other process");
-    waitpid(rewriter.id, NULL, 0);
+    have_rewritten(SOURCE_ALONE);
 }
 
 /* That is so when what libc has written unseen comes to light. */
@@ -1205,6 +1376,20 @@ static void by_descriptor_and_rewritten(void)
             die("write");
     put_much();
     have_it_rewritten();
+    say_state();
+    close_both();
+}
+
+/* What was flushed others may go on from, and what they write stays: here the stream is none whose writes are foreseen. */
+static void by_the_descriptor_and_flushed(void)
+{
+    start_rewriter();
+    open_both("w");
+    setvbuf(copy, NULL, _IOLBF, 0);
+    write_pieces(HALF);
+    fputs("a word", copy);
+    say("flushed", fflush(copy));
+    have_rewritten(COPY_TOO);
     say_state();
     close_both();
 }
@@ -1485,8 +1670,8 @@ static void thread_of_the_standard(void)
     close_both();
 }
 
-/* How many bytes of the source the copy shares, at least, in hundredths. */
-enum { NONE, ALL = 99, HALF_OF_IT = 40 };
+/* How many bytes of the source the copy shares, at least, in hundredths; LEFT_ALONE: no byte. */
+enum { LEFT_ALONE = -1, NONE, ALL = 99, HALF_OF_IT = 40 };
 
 static const struct corner {
     const char *name;
@@ -1525,6 +1710,8 @@ static const struct corner {
     CORNER(ends_without_closing, NONE),
     CORNER(ends_at_once, NONE),
     CORNER(is_aborted, NONE),
+    CORNER(asks_for_more_than_there_is_room, NONE),
+    CORNER(fails_a_check, NONE),
     CORNER(copies_in_an_exit_handler, NONE),
     CORNER(closed_beneath, NONE),
     CORNER(opened_anew, NONE),
@@ -1536,6 +1723,9 @@ static const struct corner {
     CORNER(reads_too, NONE),
     CORNER(overwrites, HALF_OF_IT),
     CORNER(wide, NONE),
+    CORNER(another_is_wide, ALL),
+    CORNER(neither_of_bytes_nor_wide, NONE),
+    CORNER(after_an_error, LEFT_ALONE),
     CORNER(two_of_one_descriptor, NONE),
     CORNER(read_by_another, NONE),
     CORNER(duplicated, NONE),
@@ -1544,6 +1734,7 @@ static const struct corner {
     CORNER(descriptor_comes_to_append, NONE),
     CORNER(a_line_added_to_a_table, HALF_OF_IT),
     CORNER(a_table_opened_to_append, NONE),
+    CORNER(a_login_added, NONE),
     CORNER(other_file_put_beneath, NONE),
     CORNER(number_used_again, NONE),
     CORNER(standard_output_leads_there, NONE),
@@ -1572,6 +1763,7 @@ static const struct corner {
     CORNER(by_the_descriptor_and_seeks_to_the_end, NONE),
     CORNER(by_the_descriptor_and_exits, NONE),
     CORNER(by_descriptor_and_rewritten, NONE),
+    CORNER(by_the_descriptor_and_flushed, NONE),
     CORNER(descriptor_1_and_rewritten, NONE),
     CORNER(limited, NONE),
     CORNER(limited_at_once, NONE),

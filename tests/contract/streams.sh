@@ -13,8 +13,9 @@ own_source() {
 }
 
 # `extents` says how many bytes both have in common.
-shares() { # PERCENT
+shares() { # PERCENT, or -1: nothing
     local common size
+    [ "$1" -ge 0 ] || assert_not_shared source ours/copy
     [ "$1" -gt 0 ] || return 0
     read -r common _ < <("$extents" source ours/copy)
     size=$(stat -c %s source)

@@ -109,7 +109,62 @@ shapes() { # FS PROGRAM
     rm "$source" "$copy"
 }
 
-plan 24
+# ---- what goes wrong ----------------------------------------------------------------------------------
+
+# Disk 2, whose own file lies on a disk that can be made to stand still.
+make_slow_target() {
+    truncate -s $((64 << 20)) /export/ext4/lun2
+    ln -s /export/ext4/lun2 "$scratch/lun2"
+    make_lun 2 $((64 << 20))
+}
+
+# A file system on disk 2. What the target has of it in memory is written and dropped, while this machine has the source in
+# memory.
+on_slow_target() { # Sets `slow`.
+    slow=$scratch/slow
+    mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "${scsi_disks[2]}"
+    mkdir -p "$slow"
+    mount "${scsi_disks[2]}" "$slow"
+    mounts+=("$slow")
+    head -c $((4 << 20)) "$scratch/data" >"$slow/source"
+    head -c $((4 << 20)) "$scratch/old" >"$slow/target"
+    sync
+    cat "$slow/source" >/dev/null
+    dd if=/dev/null of=/export/ext4/lun2 oflag=nocache conv=notrunc,fdatasync count=0 status=none
+}
+
+stand_still() {
+    dmsetup suspend --nolockfs --noflush slow-ext4
+}
+
+go_on() {
+    dmsetup resume slow-ext4
+}
+
+# A disk that answers later than the command may take: the kernel gives it up, and the program's bytes are written.
+too_slow() {
+    local before
+    on_slow_target
+    echo 21 >/proc/sys/fs/lease-break-time
+    before=$(guest_now)
+    stand_still
+    { sleep 8 && go_on; } &
+    run_reported dd if="$slow/source" of="$slow/target" bs=1M conv=notrunc status=none || fail "dd ended with $?"
+    echo "$(($(guest_now) - before)) ms: $(cat "$report")"
+    wait $!
+    echo 45 >/proc/sys/fs/lease-break-time
+    [ $(($(guest_now) - before)) -ge 7000 ] || fail "no command was waited for"
+    assert_reported cause array_failed
+    assert_same "$slow/source" "$slow/target"
+    drop_caches
+    assert_same "$slow/source" "$slow/target"
+    umount "$slow"
+    e2fsck -fn "${scsi_disks[2]}" >"$scratch/fsck" 2>&1 || fail "$(tail -n 20 "$scratch/fsck")"
+}
+
+plan 25
+slow_disk ext4 0
+make_served ext4 || fail "no file system for a slow disk"
 need_scsi $((400 << 20)) || fail "no SCSI disks"
 make_source "$scratch/data" $size
 tr '[:lower:]' '[:upper:]' <"$scratch/data" >"$scratch/old"
@@ -142,3 +197,5 @@ for fs in ext4 xfs; do
     verdict "after a check of the file systems and a new mount, $fs" remounted "$fs"
     leave_fs "$fs"
 done
+make_slow_target
+verdict "a command that takes too long" too_slow
