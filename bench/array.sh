@@ -11,7 +11,7 @@ make_lab() {
 }
 
 run_lab() { # TEST
-    OFFLOAD_TEST_BUILD=$tree OFFLOAD_TEST_SOURCE=$work/lab OFFLOAD_LAB_LIMIT=2400 "$work/lab/tests/lab/run" "$1" \
+    OFFLOAD_TEST_BUILD=$tree OFFLOAD_TEST_SOURCE=$work/lab OFFLOAD_LAB_LIMIT=2400 OFFLOAD_LAB_MEMORY=3072 "$work/lab/tests/lab/run" "$1" \
         >"$work/$1" 2>"$work/$1.errors" &
     lab=$!
     wait $lab
@@ -26,8 +26,12 @@ take() { # TEST FIELD SECTION UNIT SHOWN [ABOUT]
     local test=$1 field=$2
     shift 2
     section "$@"
-    sed -n 's/^# *bench:\t//p' "$work/$test" | while IFS=$'\t' read -r row way round seconds bytes; do
-        value "$row" "$way" "$round" "$([ "$field" = seconds ] && echo "$seconds" || echo $((bytes / 1024)))"
+    sed -n 's/^# *bench:\t//p' "$work/$test" | while IFS=$'\t' read -r row way round seconds bytes commands; do
+        case $field in
+        seconds) value "$row" "$way" "$round" "$seconds" ;;
+        bytes) value "$row" "$way" "$round" $((bytes / 1024)) ;;
+        commands) [ "$commands" = 0 ] || value "$row" "$way" "$round" "$commands" ;;
+        esac
     done
     sed -n 's/^not ok [0-9]* - [^:]*: //p' "$work/$test" | while read -r name; do
         skip_row "$name" "it failed: $(grep -A3 "^not ok .*$name" "$work/$test" | sed -n 's/^# //p' | tail -n 1)"
@@ -43,5 +47,6 @@ for test in servers disks; do
 done
 take bench-servers seconds "16 MiB on file servers" s times
 take bench-servers bytes "16 MiB on file servers, over the wire" KiB alone
-take bench-disks seconds "64 MiB on disks that copy by themselves" s times
-take bench-disks bytes "64 MiB on disks that copy by themselves, moved by this machine" KiB alone
+take bench-disks seconds "on disks that copy by themselves" s times
+take bench-disks bytes "on disks that copy by themselves, moved by this machine" KiB alone
+take bench-disks commands "on disks that copy by themselves, commands to copy" "" alone

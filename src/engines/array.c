@@ -32,7 +32,8 @@
  * so, and have been aborted, before its blocks can become another file's.
  */
 #define COMMANDS_IN_LEASE 3
-#define SHORTEST_TIMEOUT_MS 1000
+/* What the kernel makes of any shorter one, where commands go to a SCSI disk (BLK_MIN_SG_TIMEOUT in block/bsg.c). */
+#define SHORTEST_TIMEOUT_MS 7000
 /* Bytes. Block devices are copied in such, as files mostly are. */
 #define RAW_GRANULE 4096U
 

@@ -41,14 +41,8 @@ check_fs() { # FS
     done
 }
 
-# What went over the bus so far, in bytes, as the target counts it: in whole MiB, up or down, for each disk and direction.
-# The kernel's own count (/proc/diskstats) has blocks in it that it had the disk fill with zeros.
-bytes_moved() {
-    cat "$target"/core/fileio_0/lab*/statistics/scsi_lu/{read,write}_mbytes |
-        awk '{ n += $1 } END { printf "%.0f\n", n * 1048576 }'
-}
-
-# The same, exactly, as the kernel counts it for all disks that copy; and what of it was written.
+# What went over the bus so far, in bytes, as the kernel counts it for all disks that copy; and what of it was written. What it has
+# had a disk fill with zeros is counted too: see noted().
 sectors_moved() {
     awk '$3 ~ /^(sd[a-z]*|nvme[0-9]*n[0-9]*)$/ { n += $6 + $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
 }
@@ -57,10 +51,61 @@ sectors_written() {
     awk '$3 ~ /^(sd[a-z]*|nvme[0-9]*n[0-9]*)$/ { n += $10 } END { printf "%.0f\n", n * 512 }' /proc/diskstats
 }
 
+# ---- what the kernel asks of SCSI disks ----
+
+tracing=/sys/kernel/tracing
+
+# From now until noted() the kernel notes each command that it gives to a SCSI disk, whoever wants it.
+note_commands() {
+    mountpoint -q $tracing || mount -t tracefs tracefs $tracing
+    echo 1 >$tracing/events/scsi/scsi_dispatch_cmd_start/enable
+    : >$tracing/trace
+}
+
+# What was noted: "BYTES read or written, BYTES that WRITE SAME had the disks fill, HOW MANY commands to copy", of which those
+# by which the engine tries whether two disks can copy are some. A command's length is in the disk's own blocks.
+noted() {
+    local disk sizes=
+    echo 0 >$tracing/events/scsi/scsi_dispatch_cmd_start/enable
+    for disk in "${scsi_disks[@]}"; do
+        sizes+=" $(blockdev --getss "$disk")"
+    done
+    grep -q '^overrun: 0$' $tracing/per_cpu/cpu0/stats || fail "the kernel has forgotten commands"
+    awk -v sizes="$sizes" '
+        BEGIN { split(sizes, size, " ") }
+        !/scsi_dispatch_cmd_start:/ { next }
+        { match($0, / lun=[0-9]+/); lun = substr($0, RSTART + 5, RLENGTH - 5) }
+        { n = match($0, /txlen=[0-9]+/) ? substr($0, RSTART + 6, RLENGTH - 6) * size[lun + 1] : 0 }
+        /cmnd=\((READ|WRITE)_(6|10|12|16|32) / { moved += n }
+        /cmnd=\(WRITE_SAME/ { filled += n }
+        / raw=83 / { copies++ }
+        END { printf "%.0f %.0f %d\n", moved, filled, copies }' $tracing/trace
+}
+
+# Fills what is free in a file system with text that is no file's afterwards. Prints where it lies.
+leave_secrets() { # FOLDER
+    yes 'a secret of a file that is gone' | dd of="$1/secret" bs=1M iflag=fullblock status=none 2>/dev/null || true
+    sync
+    places_of "$1/secret"
+    rm "$1/secret"
+    sync
+}
+
+# The extents of a file: the first block and the last one of each, in blocks of the file system.
+places_of() { # FILE
+    filefrag -v "$1" | sed -n 's/^ *[0-9]*: *[0-9]*\.\. *[0-9]*: *\([0-9]*\)\.\. *\([0-9]*\):.*/\1 \2/p'
+}
+
 # A partition that no table has. NUMBER has a `p` before it where the disk's name ends with a digit.
 partition() { # DISK NUMBER START BYTES
     addpart "$1" "${2#p}" $(($3 / 512)) $(($4 / 512))
     wait_for test -b "$1$2"
+}
+
+# Whether the kernel can ask the disk for blocks that are zero and written, before there is a file system that does.
+disk_gives_written_blocks() { # DISK
+    local most
+    most=$(cat "/sys/block/${1##*/}/queue/write_zeroes_unmap_max_hw_bytes" 2>/dev/null) && [ "$most" != 0 ]
 }
 
 # Whether the kernel, file system and disk give a new file blocks that are written (FALLOC_FL_WRITE_ZEROES).

@@ -377,27 +377,42 @@ lun_file() { # NUMBER
     echo "$scratch/lun$1"
 }
 
+# fileio_N and iblock_N are what LIO calls its ways to keep a disk.
 lun_folder() { # NUMBER
-    echo "$target/core/fileio_0/lab$1"
+    echo "$target/core/"*_0/"lab$1"
 }
 
 # By their places in the target; the first commands to a disk that is new fail, and are made here. Blocks are of 512
 # bytes, or of what is given. A disk is new, and its file too if there is none.
 make_lun() { # NUMBER BYTES [BYTES OF A BLOCK] [SERIAL NUMBER]
-    local backstore file node
-    backstore=$(lun_folder "$1") file=$(lun_file "$1")
+    local backstore=$target/core/fileio_0/lab$1 file
+    file=$(lun_file "$1")
     [ -e "$file" ] || truncate -s "$2" "$file"
     mkdir -p "$backstore"
     echo -n "fd_dev_name=$file,fd_dev_size=$2" >"$backstore/control"
+    start_lun "$1" "$backstore" "${3-}" "${4-}"
+}
+
+# The same of DISK: what it was told to write is there after a cut of the power, if that is so of DISK.
+make_lun_of() { # NUMBER DISK
+    local backstore=$target/core/iblock_0/lab$1
+    modprobe target_core_iblock
+    mkdir -p "$backstore"
+    echo -n "udev_path=$2" >"$backstore/control"
+    start_lun "$1" "$backstore"
+}
+
+start_lun() { # NUMBER BACKSTORE [BYTES OF A BLOCK] [SERIAL NUMBER]
+    local node
     # The target takes the first 25 digits for the disk's identity, and copies from the wrong disk if two have the same.
-    echo -n "${4:-0$1aaf00d00000000000000000000000}" >"$backstore/wwn/vpd_unit_serial"
-    echo 1 >"$backstore/enable"
-    [ -z "${3-}" ] || echo "$3" >"$backstore/attrib/block_size"
+    echo -n "${4:-0$1aaf00d00000000000000000000000}" >"$2/wwn/vpd_unit_serial"
+    echo 1 >"$2/enable"
+    [ -z "${3-}" ] || echo "$3" >"$2/attrib/block_size"
     # So that Linux 6.17 and later can have blocks that are written and zero (FALLOC_FL_WRITE_ZEROES).
     for node in emulate_tpu emulate_tpws unmap_zeroes_data; do
-        echo 1 >"$backstore/attrib/$node"
+        echo 1 >"$2/attrib/$node"
     done
-    echo 65535 >"$backstore/attrib/max_write_same_len"
+    echo 65535 >"$2/attrib/max_write_same_len"
     show_lun "$1"
 }
 
@@ -435,7 +450,7 @@ remove_scsi() {
         rm -f "$lun/port"
         rmdir "$lun"
     done
-    rmdir "$target"/core/fileio_0/lab* "$portal" "${portal%/*}"
+    rmdir "$target"/core/*_0/lab* "$portal" "${portal%/*}"
 }
 
 # ---- the power ----------------------------------------------------------------------------------------

@@ -160,6 +160,9 @@ Test(runs, ranges_end_where_an_extent_a_part_or_a_limit_does)
     cr_expect_eq(run_command(&run, &disks, 2, &n), 2);
     cr_expect_eq(n, 4 * BLOCK);
     cr_expect_eq(run_command(&run, &disks, 3, &n), 1);
+    struct disk_pair many = disks;
+    many.ranges = 8;
+    cr_expect_eq(run_command(&run, &many, 0, &n), 2, "by their bytes");
 }
 
 Test(runs, what_is_not_of_whole_blocks_or_lies_beyond_is_refused)
@@ -190,6 +193,13 @@ Test(runs, a_run_has_so_many_ranges_and_no_more)
     cr_expect(run_same(&run, &other));
     other.ranges[RUN_RANGES - 1].to += BLOCK;
     cr_expect_not(run_same(&run, &other));
+    other = run;
+    other.n -= BLOCK;
+    cr_expect_not(run_same(&run, &other));
+    other = run;
+    other.count--;
+    cr_expect_not(run_same(&run, &other));
+    cr_expect_not(run_same(&other, &run));
 }
 
 /* ---- where devices lie ---- */
@@ -233,6 +243,22 @@ Test(placements, no_zoned_disk)
     sysfstree_put("8:16", "queue/nr_zones", "16\n");
     cr_expect_eq(placement_find(makedev(8, 0), &p), REASON_NONE);
     cr_expect_eq(placement_find(makedev(8, 16), &p), REASON_NOT_A_DISK);
+}
+
+Test(placements, the_same_are_told_from_others)
+{
+    const struct placement was = {.disk = 1, .count = 2, .parts = {{0, 8, 100}, {8, 8, 300}}};
+    struct placement is = was;
+    cr_expect(placement_same(&was, &is));
+    is.disk = 2;
+    cr_expect_not(placement_same(&was, &is), "another disk");
+    is = was;
+    is.parts[1].on_disk = 301;
+    cr_expect_not(placement_same(&was, &is), "another place");
+    is = was;
+    is.count = 1;
+    cr_expect_not(placement_same(&was, &is), "fewer pieces");
+    cr_expect_not(placement_same(&is, &was), "more pieces");
 }
 
 /* In sysfs a partition's folder lies in its disk's. */

@@ -48,6 +48,7 @@ static struct device source, destination;
 static char one_folder[300];
 static unsigned commands;
 static enum reason answer;
+static void (*meanwhile)(void);
 
 /* Attaches a loop device to memory filled by that seed. It is gone when nobody has it open. */
 static void attach(struct device *d, unsigned seed)
@@ -99,7 +100,7 @@ static enum reason play_open(struct disk_pair *pair, dev_t from, dev_t to)
         .ranges = 1,
         .range_bytes = MIB,
         .command_bytes = MIB,
-        .timeout_ms = 5000,
+        .timeout_ms = 60000,
     };
     return answer;
 }
@@ -109,6 +110,8 @@ static int play_copy(const struct disk_pair *pair, const struct disk_range *rang
     char *bytes = aligned_alloc(4096, MIB);
     cr_assert(count == 1 && pair->disks[0] == source.number && pair->disks[1] == destination.number);
     commands++;
+    if (meanwhile)
+        meanwhile();
     cr_assert_eq(pread(source.past_cache, bytes, ranges->n, (off_t)ranges->from), (ssize_t)ranges->n);
     cr_assert_eq(pwrite(destination.past_cache, bytes, ranges->n, (off_t)ranges->to), (ssize_t)ranges->n);
     free(bytes);
@@ -134,6 +137,7 @@ static void begin(void)
     suits_threads = one_folder;
     disks_instead = &play;
     answer = REASON_NONE;
+    meanwhile = NULL;
 }
 
 static void end(void)
@@ -330,6 +334,143 @@ Test(arraydevices, what_is_claimed_is_the_device_itself)
     link_number(source.fd, destination.node);
     link_number(destination.fd, source.node);
     cr_expect_eq(engine_array.refuses(&pair), REASON_CLAIMED);
+}
+
+/* What the kernel says of its leases, in a /proc of somebody's own making. */
+Test(arraydevices, no_command_is_sent_where_a_lease_may_be_too_short)
+{
+    static const struct {
+        const char *seconds;
+        enum reason why;
+    } turns[] = {{"0", REASON_NONE}, {"20", REASON_NO_LEASE}, {"21", REASON_NONE}, {"", REASON_NO_LEASE}};
+    struct file_pair pair = pair_of();
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+        cr_skip_test("no mounts of its own");
+    cr_assert_eq(system("mkdir -p /proc/self/fd /proc/sys/fs"), 0);
+    link_number(source.fd, source.node);
+    link_number(destination.fd, destination.node);
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        FILE *out = fopen("/proc/sys/fs/lease-break-time", "w");
+        cr_assert_not_null(out);
+        fputs(turns[i].seconds, out);
+        fclose(out);
+        cr_expect_eq(engine_array.refuses(&pair), turns[i].why, "'%s' seconds", turns[i].seconds);
+    }
+}
+
+Test(arraydevices, nothing_is_held_after_a_call)
+{
+    cr_expect_eq(copy_devices(), N);
+    for (int i = 0; i < 2; i++) {
+        int holder = open(i ? destination.node : source.node, O_RDONLY | O_EXCL | O_CLOEXEC);
+        cr_expect_geq(holder, 0, "%d", i);
+        close(holder);
+    }
+}
+
+static int lowest;
+
+static void expect_lowest(void)
+{
+    int fd = dup(source.fd);
+    cr_expect_eq(fd, lowest, "a number that the program would be given is taken");
+    close(fd);
+}
+
+Test(arraydevices, no_number_is_taken_that_the_program_would_be_given)
+{
+    lowest = dup(source.fd);
+    close(lowest);
+    meanwhile = expect_lowest;
+    cr_expect_eq(copy_devices(), N);
+}
+
+Test(arraydevices, what_may_not_be_written_to_is_not)
+{
+    struct file_pair pair = pair_of();
+    int on = 1, off = 0;
+    cr_assert_eq(ioctl(destination.fd, BLKROSET, &on), 0);
+    cr_expect_eq(engine_array.refuses(&pair), REASON_NOT_WRITABLE);
+    cr_expect_lt(copy_devices(), 0);
+    cr_expect_eq(commands, 0);
+    cr_assert_eq(ioctl(destination.fd, BLKROSET, &off), 0);
+    cr_expect_eq(copy_devices(), N);
+}
+
+Test(arraydevices, a_lock_of_the_programs_own_stays)
+{
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? destination.fd : source.fd;
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+        struct file_pair pair = pair_of();
+        cr_assert_eq(fcntl(fd, F_SETLK, &lock), 0);
+        cr_expect_eq(engine_array.refuses(&pair), REASON_CLAIMED);
+        cr_expect_lt(copy_devices(), 0);
+        cr_expect_eq(fcntl(fd, F_OFD_GETLK, &lock), 0);
+        cr_expect_eq(lock.l_type, F_WRLCK, "it is gone");
+        lock = (struct flock){.l_type = F_UNLCK, .l_whence = SEEK_SET};
+        cr_assert_eq(fcntl(fd, F_SETLK, &lock), 0);
+    }
+    cr_expect_eq(commands, 0);
+}
+
+static long pages_mapped(void)
+{
+    long pages = 0;
+    FILE *in = fopen("/proc/self/statm", "re");
+    cr_assert_not_null(in);
+    cr_assert_eq(fscanf(in, "%ld", &pages), 1);
+    fclose(in);
+    return pages;
+}
+
+Test(arraydevices, no_memory_is_left_behind)
+{
+    copy_devices();
+    long before = pages_mapped();
+    for (int i = 0; i < 8; i++)
+        copy_devices();
+    cr_expect_lt(pages_mapped() - before, 64, "%ld pages", pages_mapped() - before);
+}
+
+Test(arraydevices, blocks_are_no_smaller_than_those_of_files)
+{
+    struct file_pair pair = pair_of();
+    pair.block = 512;
+    cr_expect_eq(engine_array.granule(&pair), 4096);
+    pair.block = 65536;
+    cr_expect_eq(engine_array.granule(&pair), 65536);
+}
+
+/* ---- devices that move ---- */
+
+static dev_t moving;
+
+/* As a logical volume that pvmove(8) has put elsewhere: its table is another one. */
+static void move(void)
+{
+    char device[32], size[32];
+    snprintf(device, sizeof device, "%u:%u", major(moving), minor(moving));
+    snprintf(size, sizeof size, "%zu\n", SIZE / 512 + 8);
+    sysfstree_put(device, "size", size);
+}
+
+Test(arraydevices, a_device_that_was_moved_meanwhile_is_found_out)
+{
+    for (int i = 0; i < 2; i++) {
+        struct file_pair pair = pair_of();
+        moving = i ? destination.number : source.number;
+        meanwhile = move;
+        cr_expect_eq(engine_array.copy(&pair, FROM, TO, N), N);
+        cr_expect(pair.array_failed, "%d", i);
+        cr_expect(is_copied(destination.fd));
+        sysfstree_uproot();
+        sysfstree_plant();
+        sysfstree_put_scsi(source.number, SIZE / 512);
+        sysfstree_put_scsi(destination.number, SIZE / 512);
+        snprintf(one_folder, sizeof one_folder, "%s/%u:%u", sysfstree, major(source.number), minor(source.number));
+    }
 }
 
 /* ---- what the kernel does of its own ---- */

@@ -4,6 +4,8 @@
  * (tests/unit.sh mounts one); skipped elsewhere.
  */
 #include "engines/array/disks.h"
+#include "engines/array/extents.h"
+#include "engines/array/lease.h"
 #include "engines/array/placement.h"
 #include "engines/array/suits.h"
 #include "engines/array/sysfs.h"
@@ -12,6 +14,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,10 +22,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/session.h"
@@ -39,21 +45,17 @@ static int device = -1;
 static unsigned commands, failing; /* the command to fail, counted from 1 */
 static bool half;                  /* it fails after it has copied */
 static void (*meanwhile)(void);    /* what others do while it copies */
-static unsigned ranges_a_command = 1;
+static int (*tells)(unsigned);     /* what it says of a command of so many ranges, which are all copied; NULL: that */
+static struct disk_pair takes;     /* what open() says of it */
+static int opened;
 
 static enum reason play_open(struct disk_pair *pair, dev_t source, dev_t destination)
 {
-    *pair = (struct disk_pair){
-        .source = -1,
-        .destination = -1,
-        .block = 512,
-        .sector = 512,
-        .ranges = ranges_a_command,
-        .range_bytes = MIB,
-        .command_bytes = MIB,
-        .timeout_ms = 5000,
-    };
-    return source == destination ? REASON_NONE : REASON_DISKS_APART;
+    *pair = takes;
+    if (source != destination)
+        return REASON_DISKS_APART;
+    opened++;
+    return REASON_NONE;
 }
 
 static int play_copy(const struct disk_pair *pair, const struct disk_range *ranges, unsigned count)
@@ -64,19 +66,25 @@ static int play_copy(const struct disk_pair *pair, const struct disk_range *rang
     if (commands == failing && !half)
         return -EIO;
     cr_assert_leq(count, pair->ranges);
+    cr_assert_leq(pair->command_bytes, 64 * MIB, "who waits for a lease waits for too long");
+    cr_assert_leq(3L * pair->timeout_ms, leases_last(), "a lost command could outlast the lease");
     char *bytes = aligned_alloc(BLOCK, MIB);
     for (unsigned i = 0; i < count; i++) {
         cr_assert_leq(ranges[i].n, MIB);
+        cr_assert_eq((ranges[i].from | ranges[i].to | ranges[i].n) % pair->block, 0);
         cr_assert_eq(pread(device, bytes, ranges[i].n, (off_t)ranges[i].from), (ssize_t)ranges[i].n);
         cr_assert_eq(pwrite(device, bytes, ranges[i].n, (off_t)ranges[i].to), (ssize_t)ranges[i].n);
     }
     free(bytes);
+    if (tells)
+        return tells(count);
     return commands == failing ? -EIO : (int)count;
 }
 
 static void play_close(struct disk_pair *pair)
 {
     (void)pair;
+    opened--;
 }
 
 static const struct disk_engine play = {.name = "play", .open = play_open, .copy = play_copy, .close = play_close};
@@ -103,10 +111,22 @@ static void begin(void)
     commands = failing = 0;
     half = false;
     meanwhile = NULL;
+    tells = NULL;
+    takes = (struct disk_pair){
+        .source = -1,
+        .destination = -1,
+        .block = 512,
+        .sector = 512,
+        .ranges = 1,
+        .range_bytes = MIB,
+        .command_bytes = MIB,
+        .timeout_ms = 60000,
+    };
 }
 
 static void end(void)
 {
+    cr_expect_eq(opened, 0, "the disks are still open");
     sysfstree_uproot();
     close(device);
 }
@@ -241,9 +261,11 @@ Test(arrayfiles, a_file_is_written_over_in_place)
 
 Test(arrayfiles, several_ranges_go_with_a_command)
 {
-    ranges_a_command = 8;
+    takes.ranges = 8;
+    takes.range_bytes = 8 * BLOCK;
     struct files f = open_files(64 * BLOCK, 64 * BLOCK);
     cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_leq(commands, 2, "%u", commands);
     expect_bytes(&f, f.n, f.n);
     close_files(&f);
 }
@@ -342,6 +364,381 @@ Test(arrayfiles, a_program_that_uses_its_descriptor_s_signals_keeps_them)
     cr_assert_eq(fcntl(f.pair.source, F_GETOWN_EX, &still), 0);
     cr_expect_eq(still.pid, getpid());
     cr_expect_eq(still.type, F_OWNER_PID);
+    close_files(&f);
+}
+
+/* ---- what a disk may say ---- */
+
+/* The files are as they were, and no command was sent. */
+static void expect_refused(struct files *f, enum reason why)
+{
+    commands = 0;
+    cr_expect_lt(engine_array.copy(&f->pair, 0, 0, f->n), 0);
+    cr_expect_eq(f->pair.why, why, "%s", reason_words(f->pair.why));
+    cr_expect_eq(commands, 0);
+    cr_expect_not(f->pair.array_failed);
+}
+
+Test(arrayfiles, no_command_outlasts_the_lease_or_holds_others_up_for_long)
+{
+    /* play_copy() asks. */
+    takes.command_bytes = takes.range_bytes = 1024 * MIB;
+    struct files f = open_files(MIB, MIB);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    close_files(&f);
+}
+
+Test(arrayfiles, a_disk_that_takes_nothing_is_refused)
+{
+    struct files f = open_files(MIB, MIB);
+    struct disk_pair usual = takes;
+    for (int i = 0; i < 4; i++) {
+        takes = usual;
+        if (i == 0)
+            takes.block = 0;
+        else if (i == 1)
+            takes.ranges = 0;
+        else if (i == 2)
+            takes.range_bytes = 511;
+        else
+            takes.command_bytes = 511;
+        cr_expect_eq(engine_array.refuses(&f.pair), REASON_DISK_CANNOT, "%d", i);
+        expect_refused(&f, REASON_DISK_CANNOT);
+    }
+    close_files(&f);
+}
+
+static int tells_one(unsigned count)
+{
+    (void)count;
+    return 1;
+}
+
+static int tells_more(unsigned count)
+{
+    return (int)count + 1;
+}
+
+static int tells_none(unsigned count)
+{
+    (void)count;
+    return 0;
+}
+
+Test(arrayfiles, fewer_ranges_than_were_sent_are_taken_for_fewer)
+{
+    takes.ranges = 8;
+    takes.range_bytes = 8 * BLOCK;
+    tells = tells_one;
+    struct files f = open_files(64 * BLOCK, 64 * BLOCK);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_geq(commands, 8, "each range was to be sent again until it is said to be copied");
+    expect_bytes(&f, f.n, f.n);
+    close_files(&f);
+}
+
+Test(arrayfiles, what_cannot_be_is_a_failure)
+{
+    int (*const answers[])(unsigned) = {tells_more, tells_none};
+    for (size_t i = 0; i < 2; i++) {
+        struct files f = open_files(2 * MIB, 2 * MIB);
+        commands = 0;
+        tells = answers[i];
+        cr_expect_eq(copy_all(&f, f.n), MIB);
+        cr_expect_eq(commands, 1);
+        cr_expect(f.pair.array_failed);
+        expect_bytes(&f, MIB, f.n);
+        close_files(&f);
+    }
+}
+
+static void fill_the_quota(void)
+{
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+    if (commands == failing)
+        setrlimit(RLIMIT_FSIZE, &none);
+}
+
+/* The program's own call is to find it out: what is not there is not said to be. */
+Test(arrayfiles, what_plain_calls_cannot_make_good_is_no_copy)
+{
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    for (failing = 1; failing <= 2; failing++) {
+        struct files f = open_files(2 * MIB, 2 * MIB);
+        commands = 0;
+        meanwhile = fill_the_quota;
+        int64_t copied = copy(&f, 0, 0, f.n);
+        setrlimit(RLIMIT_FSIZE, &all);
+        cr_expect_eq(copied, -EIO, "%ld", (long)copied);
+        cr_expect_eq(commands, failing);
+        cr_expect(f.pair.array_failed);
+        cr_expect_lt(copy(&f, MIB, MIB, MIB), 0, "it is not asked again");
+        cr_expect_eq(commands, failing);
+        expect_bytes(&f, (failing - 1) * MIB, f.n);
+        close_files(&f);
+    }
+}
+
+static void takes_long(void)
+{
+    usleep(300000);
+}
+
+Test(arrayfiles, a_slow_disk_is_given_one_command_in_a_call)
+{
+    struct files f = open_files(4 * MIB, 4 * MIB);
+    meanwhile = takes_long;
+    cr_expect_eq(copy(&f, 0, 0, f.n), MIB);
+    cr_expect_eq(commands, 1);
+    expect_bytes(&f, MIB, f.n);
+    close_files(&f);
+}
+
+/* ---- shapes ---- */
+
+/* The destination's last block, which has other bytes behind its end than the source has. */
+Test(arrayfiles, a_block_in_which_the_destination_ends_is_not_the_disks)
+{
+    struct files f = open_files(2 * MIB, MIB + 10);
+    cr_expect_eq(copy(&f, 0, 0, MIB + BLOCK), MIB + BLOCK);
+    cr_expect_eq(commands, 1);
+    expect_bytes(&f, MIB + BLOCK, MIB + BLOCK);
+    close_files(&f);
+}
+
+Test(arrayfiles, a_hole_at_the_sources_end_makes_the_destination_as_long)
+{
+    struct files f = open_files(MIB, MIB);
+    struct stat st;
+    cr_assert_eq(truncate(f.source_path, (off_t)(2 * MIB)), 0);
+    cr_expect_eq(copy_all(&f, 2 * MIB), 2 * MIB);
+    fstat(f.pair.destination, &st);
+    cr_expect_eq(st.st_size, (off_t)(2 * MIB));
+    close_files(&f);
+}
+
+/* Of twice as many pieces as one answer of the kernel has, with a hole behind each. */
+Test(arrayfiles, a_source_of_many_pieces)
+{
+    size_t n = (size_t)4 * EXTENTS * BLOCK, i = 0;
+    struct files f = open_files(n, n);
+    int fd = open(f.source_path, O_RDWR | O_CLOEXEC);
+    for (size_t at = BLOCK; at < n; at += 2 * BLOCK)
+        cr_assert_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, BLOCK), 0);
+    close(fd);
+    cr_expect_eq(copy_all(&f, n), n);
+    cr_expect_gt(commands, 0);
+    char *bytes = malloc(n);
+    fd = open(f.destination_path, O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(read(fd, bytes, n), (ssize_t)n);
+    while (i < n && bytes[i] == (i / BLOCK % 2 ? 0 : file_byte(i, 1)))
+        i++;
+    cr_expect_eq(i, n, "byte %zu is wrong", i);
+    free(bytes);
+    close(fd);
+    close_files(&f);
+}
+
+/* The file's blocks lie in the opposite order. False where the file system does not share extents. */
+static bool turn_around(const char *path, size_t n)
+{
+    char donor[400];
+    snprintf(donor, sizeof donor, "%s.donor", path);
+    int from = open(path, O_RDONLY | O_CLOEXEC), to = open(donor, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    char block[BLOCK];
+    bool shares = true;
+    for (size_t at = 0; at < n; at += BLOCK) {
+        cr_assert_eq(pread(from, block, BLOCK, (off_t)(n - BLOCK - at)), (ssize_t)BLOCK);
+        cr_assert_eq(pwrite(to, block, BLOCK, (off_t)at), (ssize_t)BLOCK);
+    }
+    close(from);
+    fsync(to);
+    from = open(path, O_WRONLY | O_CLOEXEC);
+    for (size_t at = 0; at < n && shares; at += BLOCK) {
+        struct file_clone_range range = {to, n - BLOCK - at, BLOCK, at};
+        shares = ioctl(from, FICLONERANGE, &range) == 0;
+    }
+    close(from);
+    /* What is unlinked has its blocks for some time yet. */
+    cr_assert_eq(ftruncate(to, 0), 0);
+    close(to);
+    unlink(donor);
+    return shares;
+}
+
+Test(arrayfiles, both_of_many_pieces)
+{
+    size_t n = (size_t)3 * EXTENTS * BLOCK;
+    struct files f = open_files(n, n);
+    if (!turn_around(f.destination_path, n) || !turn_around(f.source_path, n)) {
+        close_files(&f);
+        cr_skip_test("the file system does not share extents");
+    }
+    cr_expect_eq(copy_all(&f, n), n);
+    cr_expect_gt(commands, EXTENTS);
+    expect_bytes(&f, n, n);
+    close_files(&f);
+}
+
+Test(arrayfiles, what_is_not_of_whole_blocks_is_left_alone)
+{
+    struct files f = open_files(MIB, MIB);
+    cr_expect_lt(engine_array.copy(&f.pair, 512, 0, BLOCK), 0);
+    cr_expect_eq(f.pair.why, REASON_UNALIGNED);
+    cr_expect_lt(engine_array.copy(&f.pair, 0, 512, BLOCK), 0);
+    cr_expect_eq(f.pair.why, REASON_UNALIGNED);
+    unsigned block = f.pair.block;
+    f.pair.block = 512;
+    cr_expect_eq(engine_array.granule(&f.pair), block, "the source's blocks count too");
+    cr_expect_eq(commands, 0);
+    expect_bytes(&f, 0, f.n);
+    close_files(&f);
+}
+
+/* At one of two places at least, source and destination do not both lie on such blocks. */
+Test(arrayfiles, what_does_not_lie_on_the_disks_blocks_is_left_alone)
+{
+    takes.block = 65536;
+    struct files f = open_files(MIB, MIB);
+    int refused = 0;
+    for (size_t from = 0; from < 2 * BLOCK; from += BLOCK) {
+        int64_t copied = copy(&f, from, 0, 2 * BLOCK);
+        refused += copied < 0 && f.pair.why == REASON_DISK_FORMAT;
+    }
+    cr_expect_gt(refused, 0);
+    close_files(&f);
+}
+
+/* ---- who asks, and for what ---- */
+
+static void without(unsigned capability)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    cr_assert_eq(syscall(SYS_capget, &head, data), 0);
+    data[0].effective &= ~(1U << capability);
+    cr_assert_eq(syscall(SYS_capset, &head, data), 0);
+}
+
+static void with_all(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    cr_assert_eq(syscall(SYS_capget, &head, data), 0);
+    data[0].effective = data[0].permitted;
+    data[1].effective = data[1].permitted;
+    cr_assert_eq(syscall(SYS_capset, &head, data), 0);
+}
+
+Test(arrayfiles, a_process_without_one_of_the_rights_is_refused)
+{
+    static const unsigned needed[] = {CAP_SYS_RAWIO, CAP_SYS_ADMIN, CAP_LEASE, CAP_FOWNER};
+    struct files f = open_files(MIB, MIB);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        without(needed[i]);
+        cr_expect_eq(engine_array.refuses(&f.pair), REASON_DISK_FORBIDDEN, "capability %u", needed[i]);
+        expect_refused(&f, REASON_DISK_FORBIDDEN);
+        with_all();
+    }
+    close_files(&f);
+}
+
+/* Another thread may have begun since the copy was found to be one. */
+Test(arrayfiles, a_process_with_threads_is_refused)
+{
+    struct files f = open_files(MIB, MIB);
+    char another[300];
+    snprintf(another, sizeof another, "%s/another", sysfstree);
+    cr_assert_eq(mkdir(another, 0700), 0);
+    cr_expect_eq(engine_array.refuses(&f.pair), REASON_THREADS);
+    expect_refused(&f, REASON_THREADS);
+    close_files(&f);
+}
+
+Test(arrayfiles, other_file_systems_and_older_kernels_are_refused)
+{
+    struct files f = open_files(MIB, MIB);
+    struct file_pair is = f.pair;
+    f.pair.source_fs = 0x1234;
+    cr_expect_eq(engine_array.refuses(&f.pair), REASON_NO_ARRAY_FS);
+    f.pair = is;
+    f.pair.destination_fs = 0x1234;
+    cr_expect_eq(engine_array.refuses(&f.pair), REASON_NO_ARRAY_FS);
+    f.pair = is;
+    f.pair.kernel = 6 << 16;
+    cr_expect_eq(engine_array.refuses(&f.pair), REASON_KERNEL_TOO_OLD);
+    close_files(&f);
+}
+
+static bool set_flag(int fd, long flag)
+{
+    return ioctl(fd, FS_IOC_SETFLAGS, &flag) == 0;
+}
+
+Test(arrayfiles, files_with_flags_are_not_plain)
+{
+    static const long flags[] = {FS_IMMUTABLE_FL, FS_APPEND_FL, FS_JOURNAL_DATA_FL};
+    struct files f = open_files(MIB, MIB);
+    for (size_t i = 0; i < 2 * sizeof flags / sizeof *flags; i++) {
+        int fd = i % 2 ? f.pair.source : f.pair.destination;
+        /* Not every file system has the last one. */
+        if (!set_flag(fd, flags[i / 2]))
+            continue;
+        cr_expect_eq(engine_array.refuses(&f.pair), REASON_NOT_PLAIN, "flag %lx, %zu", flags[i / 2], i);
+        expect_refused(&f, REASON_NOT_PLAIN);
+        cr_assert(set_flag(fd, 0));
+    }
+    close_files(&f);
+}
+
+Test(arrayfiles, a_write_that_takes_rights_from_the_file_is_the_programs)
+{
+    /* CAP_NET_RAW, in the form of VFS_CAP_REVISION_2 (linux/capability.h). */
+    static const unsigned char capability[20] = {1, 0, 0, 2, 0, 0x20};
+    struct files f = open_files(MIB, MIB);
+    static const mode_t modes[] = {S_ISUID | 0700, S_ISGID | 0710};
+    for (int i = 0; i < 2; i++) {
+        fchmod(f.pair.destination, modes[i]);
+        cr_expect_eq(engine_array.refuses(&f.pair), REASON_SET_ID);
+        expect_refused(&f, REASON_SET_ID);
+    }
+    fchmod(f.pair.destination, 0700);
+    cr_assert_eq(fsetxattr(f.pair.destination, "security.capability", capability, sizeof capability, 0), 0);
+    expect_refused(&f, REASON_SET_ID);
+    cr_assert_eq(fremovexattr(f.pair.destination, "security.capability"), 0);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    close_files(&f);
+}
+
+Test(arrayfiles, a_lease_or_a_signal_of_the_programs_own_stays)
+{
+    struct files f = open_files(MIB, MIB);
+    cr_assert_eq(fcntl(f.pair.source, F_SETLEASE, F_RDLCK), 0);
+    struct f_owner_ex nobody = {F_OWNER_PID, 0};
+    cr_assert_eq(fcntl(f.pair.source, F_SETOWN_EX, &nobody), 0);
+    expect_refused(&f, REASON_NO_LEASE);
+    cr_expect_eq(fcntl(f.pair.source, F_GETLEASE), F_RDLCK);
+    cr_assert_eq(fcntl(f.pair.source, F_SETLEASE, F_UNLCK), 0);
+    cr_assert_eq(fcntl(f.pair.destination, F_SETSIG, SIGUSR1), 0);
+    expect_refused(&f, REASON_NO_LEASE);
+    cr_expect_eq(fcntl(f.pair.destination, F_GETSIG), SIGUSR1);
+    cr_assert_eq(fcntl(f.pair.destination, F_SETSIG, 0), 0);
+    cr_expect_eq(fcntl(f.pair.source, F_GETLEASE), F_UNLCK, "the source's was given back");
+    close_files(&f);
+}
+
+Test(arrayfiles, a_signal_that_waits_for_the_program_stays)
+{
+    struct files f = open_files(MIB, MIB);
+    sigset_t io, pending;
+    sigemptyset(&io);
+    sigaddset(&io, SIGIO);
+    sigprocmask(SIG_BLOCK, &io, NULL);
+    raise(SIGIO);
+    expect_refused(&f, REASON_NO_LEASE);
+    sigpending(&pending);
+    cr_expect(sigismember(&pending, SIGIO));
     close_files(&f);
 }
 
@@ -456,5 +853,126 @@ Test(arrayfiles, the_time_of_change_moves)
     cr_expect_eq(copy_all(&f, f.n), f.n);
     fstat(f.pair.destination, &after);
     cr_expect(before.st_mtim.tv_sec != after.st_mtim.tv_sec || before.st_mtim.tv_nsec != after.st_mtim.tv_nsec);
+    close_files(&f);
+}
+
+/* As the kernel takes one away from who does not give it back in time. */
+static int leased;
+
+static void lose_lease(void)
+{
+    cr_assert_eq(fcntl(leased, F_SETLEASE, F_UNLCK), 0);
+}
+
+Test(arrayfiles, what_was_copied_without_a_lease_is_not_copied)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        struct files f = open_files(2 * MIB, 2 * MIB);
+        leased = turn ? f.pair.source : f.pair.destination;
+        meanwhile = lose_lease;
+        commands = 0;
+        cr_expect_lt(copy(&f, 0, 0, f.n), 0, "%d", turn);
+        cr_expect_eq(f.pair.why, REASON_LEASED_AWAY);
+        cr_expect_eq(commands, 1);
+        cr_expect(f.pair.array_failed, "and no other is tried");
+        meanwhile = NULL;
+        close_files(&f);
+    }
+}
+
+/* Written by the disk or not, what is no block of the file's any more is written again. */
+static void punch(void)
+{
+    if (commands == 1)
+        cr_assert_eq(fallocate(theirs->pair.destination, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)MIB), 0);
+}
+
+/* The file's bytes lie elsewhere, and what it had before is some other file's. */
+static void exchange(void)
+{
+    if (commands != 1)
+        return;
+    char *bytes = malloc(MIB);
+    for (size_t i = 0; i < MIB; i++)
+        bytes[i] = file_byte(i, 9);
+    punch();
+    cr_assert_eq(pwrite(theirs->pair.destination, bytes, MIB, 0), (ssize_t)MIB);
+    fsync(theirs->pair.destination);
+    free(bytes);
+}
+
+Test(arrayfiles, blocks_of_the_destination_that_are_gone_are_found_out)
+{
+    void (*const ways[])(void) = {punch, exchange};
+    for (int i = 0; i < 2; i++) {
+        struct files f = open_files(2 * MIB, 2 * MIB);
+        theirs = &f;
+        commands = 0;
+        meanwhile = ways[i];
+        cr_expect_eq(copy(&f, 0, 0, f.n), f.n);
+        cr_expect(f.pair.array_failed);
+        expect_bytes(&f, f.n, f.n);
+        close_files(&f);
+    }
+}
+
+static void punch_and_fill(void)
+{
+    failing = 1;
+    punch();
+    fill_the_quota();
+}
+
+Test(arrayfiles, what_is_found_out_and_cannot_be_made_good_is_no_copy)
+{
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    struct files f = open_files(MIB, MIB);
+    theirs = &f;
+    half = true;
+    tells = tells_one;
+    signal(SIGXFSZ, SIG_IGN);
+    meanwhile = punch_and_fill;
+    cr_expect_eq(copy(&f, 0, 0, f.n), -EIO);
+    setrlimit(RLIMIT_FSIZE, &all);
+    cr_expect(f.pair.array_failed);
+    close_files(&f);
+}
+
+/*
+ * FIDEDUPERANGE needs no descriptor that writes, of root (allow_file_dedupe() in fs/remap_range.c), so that no lease holds
+ * it off: the source's bytes stay, and its blocks are other files'.
+ */
+static bool deduplicated;
+static char donor_path[300];
+
+static void deduplicate(void)
+{
+    struct {
+        struct file_dedupe_range head;
+        struct file_dedupe_range_info info;
+    } ask = {.head = {.src_length = MIB, .dest_count = 1}, .info = {.dest_fd = theirs->pair.source}};
+    if (commands > 1)
+        return;
+    int donor = open(donor_path, O_RDONLY | O_CLOEXEC);
+    deduplicated = ioctl(donor, FIDEDUPERANGE, &ask) == 0 && ask.info.status == FILE_DEDUPE_RANGE_SAME &&
+                   ask.info.bytes_deduped == MIB;
+    close(donor);
+}
+
+Test(arrayfiles, blocks_of_the_source_that_are_gone_are_found_out)
+{
+    struct files f = open_files(2 * MIB, 2 * MIB);
+    put_file(name(donor_path, "donor"), 2 * MIB, 1);
+    theirs = &f;
+    meanwhile = deduplicate;
+    size_t copied = (size_t)copy(&f, 0, 0, f.n);
+    unlink(donor_path);
+    if (!deduplicated) {
+        close_files(&f);
+        cr_skip_test("the file system does not share extents");
+    }
+    cr_expect_eq(copied, f.n);
+    cr_expect(f.pair.array_failed, "the disk may have read what is another file's");
+    expect_bytes(&f, f.n, f.n);
     close_files(&f);
 }

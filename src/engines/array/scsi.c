@@ -11,6 +11,7 @@
 #include "device.h"
 
 #include "../../core/syscalls.h"
+#include "able.h"
 #include "nodes.h"
 #include "ranges.h"
 #include "scsi_parameters.h"
@@ -305,9 +306,7 @@ static enum reason describe(struct disk_pair *pair, int which)
 {
     int fd = which ? pair->destination : pair->source;
     struct scsi_capacity capacity;
-    enum reason why = ask_inquiry(fd);
-    if (why == REASON_NONE)
-        why = ask_capacity(fd, &capacity);
+    enum reason why = ask_capacity(fd, &capacity);
     if (why != REASON_NONE)
         return why;
     if (capacity.protects || (which && capacity.block != pair->sector))
@@ -362,6 +361,20 @@ static enum reason try(const struct disk_pair *pair)
     return error < 0 ? ask_failed(error) : REASON_NONE;
 }
 
+/* What does not change as long as the disks are the same ones. */
+static enum reason ask_abilities(struct disk_pair *pair, struct scsi_limits *limits)
+{
+    enum reason why = ask_inquiry(pair->source);
+    if (why == REASON_NONE)
+        why = ask_inquiry(pair->destination);
+    if (why == REASON_NONE)
+        why = ask_limits(pair->destination, limits);
+    if (why == REASON_NONE)
+        why = limit(pair, limits);
+    return why == REASON_NONE ? try(pair) : why;
+}
+
+/* Which disks they are, and how large, is asked at each copy; whether they can, once. */
 static enum reason ask_both(struct disk_pair *pair)
 {
     struct scsi_limits limits;
@@ -371,11 +384,14 @@ static enum reason ask_both(struct disk_pair *pair)
         why = describe(pair, 1);
     if (why == REASON_NONE && two && scsi_same_name(pair->names[0], pair->names[1]))
         why = REASON_DISKS_ALIKE;
+    if (why != REASON_NONE)
+        return why;
+    if (able_knows(pair, &limits))
+        return limit(pair, &limits);
+    why = ask_abilities(pair, &limits);
     if (why == REASON_NONE)
-        why = ask_limits(pair->destination, &limits);
-    if (why == REASON_NONE)
-        why = limit(pair, &limits);
-    return why == REASON_NONE ? try(pair) : why;
+        able_remember(pair, &limits);
+    return why;
 }
 
 /* What is no SCSI disk at all is not remembered: it may be a disk of another kind. */

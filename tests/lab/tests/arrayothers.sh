@@ -70,7 +70,10 @@ for fs in ext4 xfs; do
     make_fs $fs
     from=${place[$fs-0]} to=${place[$fs-1]}
     keep=-k
-    ! gives_written_blocks "$to" || keep=
+    ! gives_written_blocks "$to" || {
+        keep=
+        leave_secrets "$to" >"$scratch/secrets"
+    }
     # What is freed is some other file's at once.
     verdict "nobody, $fs" while_others $fs written true
     verdict "the source is truncated and its blocks are given away, $fs" while_others $fs written \
