@@ -55,18 +55,24 @@ sectors_written() {
 
 tracing=/sys/kernel/tracing
 
-# From now until noted() the kernel notes each command that it gives to a SCSI disk, whoever wants it.
+# From now until noted() the kernel notes each command that it gives to a SCSI disk, whoever wants it, and each that it gives
+# up because its time is over.
 note_commands() {
     mountpoint -q $tracing || mount -t tracefs tracefs $tracing
     echo 1 >$tracing/events/scsi/scsi_dispatch_cmd_start/enable
+    echo 1 >$tracing/events/scsi/scsi_dispatch_cmd_timeout/enable
     : >$tracing/trace
+}
+
+one_is_given_up() {
+    grep -q scsi_dispatch_cmd_timeout: $tracing/trace
 }
 
 # What was noted: "BYTES read or written, BYTES that WRITE SAME had the disks fill, HOW MANY commands to copy", of which those
 # by which the engine tries whether two disks can copy are some. A command's length is in the disk's own blocks.
 noted() {
     local disk sizes=
-    echo 0 >$tracing/events/scsi/scsi_dispatch_cmd_start/enable
+    echo 0 >$tracing/events/scsi/enable
     for disk in "${scsi_disks[@]}"; do
         sizes+=" $(blockdev --getss "$disk")"
     done
