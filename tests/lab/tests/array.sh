@@ -170,7 +170,6 @@ make_served ext4 || fail "no file system for a slow disk"
 need_scsi $((400 << 20)) || fail "no SCSI disks"
 make_source "$scratch/data" $size
 tr '[:lower:]' '[:upper:]' <"$scratch/data" >"$scratch/old"
-yes 'a secret of a file that is gone' | head -c $large >"$scratch/secret"
 for fs in ext4 xfs; do
     make_fs "$fs"
     cat "$scratch/data" >"${place[$fs-0]}/source"
@@ -181,6 +180,7 @@ for fs in ext4 xfs; do
     verdict "sizes and holes, over a file, $fs" shapes "$fs" dd-over
     if gives_written_blocks "${place[$fs-1]}"; then
         make_source "${place[$fs-0]}/large" $large
+        yes 'a secret of a file that is gone' | head -c $large >"$scratch/secret"
         leave_secrets "${place[$fs-1]}" >"$scratch/secrets"
         for program in dd python sendfile cp; do
             verdict "a new file by $program, $fs" offloaded_anew "$fs" $program

@@ -219,7 +219,7 @@ to_file() { # FS
     make_fs "$1"
     umount "${place[$1-0]}"
     fill "${scsi_disks[0]}" "disk 0"
-    make_source "${place[$1-1]}/target" $((2 * size))
+    make_source "${place[$1-1]}/target" $((seek + size + (1 << 20)))
     # shellcheck disable=SC2046
     offloaded "${scsi_disks[0]}" "${place[$1-1]}/target" $(dd_part "${scsi_disks[0]}" "${place[$1-1]}/target")
     check_fs_of 1 "$1"
@@ -236,7 +236,7 @@ check_fs_of() { # NUMBER FS
 }
 
 plan 27
-need_scsi $((48 << 20)) || fail "no SCSI disks"
+need_scsi $((40 << 20)) || fail "no SCSI disks"
 skip=$((2 << 20)) seek=$((7 << 20))
 fill "${scsi_disks[0]}" "disk 0"
 fill "${scsi_disks[1]}" "disk 1"
@@ -256,8 +256,8 @@ verdict "from a file, ext4" from_file ext4
 verdict "to a file, ext4" to_file ext4
 fill "${scsi_disks[0]}" "disk 0"
 # Starts that are no multiples of 4 KiB.
-partition "${scsi_disks[0]}" 1 $((63 * 512)) $((40 << 20))
-partition "${scsi_disks[1]}" 1 $((2049 * 512)) $((38 << 20))
+partition "${scsi_disks[0]}" 1 $((63 * 512)) $((26 << 20))
+partition "${scsi_disks[1]}" 1 $((2049 * 512)) $((24 << 20))
 on_pair "between partitions" "${scsi_disks[0]}1" "${scsi_disks[1]}1"
 delpart "${scsi_disks[0]}" 1
 delpart "${scsi_disks[1]}" 1
@@ -268,14 +268,14 @@ wait_for test -b "$small"
 verdict "a disk that is larger than the other" too_large
 on_pair "to a logical volume" "${scsi_disks[0]}" "$small"
 dmsetup remove small
-make_lun 2 $((48 << 20)) 4096
-make_lun 3 $((48 << 20)) 4096
+make_lun 2 $((32 << 20)) 4096
+make_lun 3 $((32 << 20)) 4096
 fill "${scsi_disks[2]}" "disk 2"
 fill "${scsi_disks[3]}" "disk 3"
 on_pair "of 4 KiB sectors" "${scsi_disks[2]}" "${scsi_disks[3]}"
 need_nvme
-partition "$nvme_disk" p1 $((1 << 20)) $((40 << 20))
-partition "$nvme_disk" p2 $((99 << 20)) $((38 << 20))
+partition "$nvme_disk" p1 $((1 << 20)) $((26 << 20))
+partition "$nvme_disk" p2 $((99 << 20)) $((24 << 20))
 fill "${nvme_disk}p1" "part 1"
 fill "${nvme_disk}p2" "part 2"
 on_pair "in an NVMe namespace" "${nvme_disk}p1" "${nvme_disk}p2"

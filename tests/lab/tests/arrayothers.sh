@@ -37,7 +37,6 @@ while_others() { # FS FITS COMMANDS
         $2 "$scratch/written" "$to/target"
     done
     echo "$((offloaded * 100 / size / turns)) % were offloaded"
-    check_fs "$1"
 }
 
 written() { # WRITTEN TARGET
@@ -62,7 +61,7 @@ defragment() { # FS
     esac
 }
 
-plan 20
+plan 22
 need_scsi $((300 << 20)) || fail "no SCSI disks"
 make_source "$scratch/plain" $size
 tr '[:lower:]' '[:upper:]' <"$scratch/plain" >"$scratch/old"
@@ -89,5 +88,6 @@ for fs in ext4 xfs; do
     verdict "holes are punched into the copy, $fs" while_others $fs written_or_zeros \
         "fallocate -p -n -o \$((RANDOM % 3800 * 4096)) -l 1M $to/target"
     verdict "a reader with O_NONBLOCK, $fs" while_others $fs written "dd if=$to/target iflag=nonblock of=/dev/null bs=1M"
+    verdict "after all that the file systems are whole, $fs" check_fs $fs
     leave_fs $fs
 done

@@ -53,21 +53,18 @@ old_source() {
     drop_caches
 }
 
-copied_by() { # JSON FIELD COMMAND...: what the library says of its copy
-    local field=$1
-    shift
-    OFFLOAD_REPORT=$scratch/report run_preloaded "$@"
+copied_by() { # FIELD COMMAND...: what the library says of its copy
+    run_reported "${@:2}"
     assert_same "$mount/source" "$mount/copy"
-    python3 -c 'import json, sys
-print(json.loads(open(sys.argv[1]).read())[sys.argv[2]])' "$scratch/report" "$field"
-    rm "$scratch/report" "$mount/copy"
+    reported "$1"
+    rm "$mount/copy"
 }
 
-by_dd() { # JSON FIELD
+by_dd() { # FIELD
     copied_by "$1" dd if="$mount/source" of="$mount/copy" bs=128k status=none
 }
 
-by_cp() { # JSON FIELD
+by_cp() { # FIELD
     copied_by "$1" busybox cp "$mount/source" "$mount/copy"
 }
 
