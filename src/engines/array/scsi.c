@@ -306,7 +306,10 @@ static enum reason describe(struct disk_pair *pair, int which)
 {
     int fd = which ? pair->destination : pair->source;
     struct scsi_capacity capacity;
-    enum reason why = ask_capacity(fd, &capacity);
+    /* First: there are disks that choke on what they do not know, and what does not copy is asked for nothing else. */
+    enum reason why = ask_inquiry(fd);
+    if (why == REASON_NONE)
+        why = ask_capacity(fd, &capacity);
     if (why != REASON_NONE)
         return why;
     if (capacity.protects || (which && capacity.block != pair->sector))
@@ -364,17 +367,13 @@ static enum reason try(const struct disk_pair *pair)
 /* What does not change as long as the disks are the same ones. */
 static enum reason ask_abilities(struct disk_pair *pair, struct scsi_limits *limits)
 {
-    enum reason why = ask_inquiry(pair->source);
-    if (why == REASON_NONE)
-        why = ask_inquiry(pair->destination);
-    if (why == REASON_NONE)
-        why = ask_limits(pair->destination, limits);
+    enum reason why = ask_limits(pair->destination, limits);
     if (why == REASON_NONE)
         why = limit(pair, limits);
     return why == REASON_NONE ? try(pair) : why;
 }
 
-/* Which disks they are, and how large, is asked at each copy; whether they can, once. */
+/* Whether they copy at all, which disks they are and how large, is asked at each copy; what they take in a command, once. */
 static enum reason ask_both(struct disk_pair *pair)
 {
     struct scsi_limits limits;
