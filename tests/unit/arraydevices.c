@@ -320,15 +320,30 @@ static void link_number(int fd, const char *target)
     cr_assert_eq(symlink(target, path), 0);
 }
 
-Test(arraydevices, what_is_claimed_is_the_device_itself)
+/* In which they lead to the two devices. It is there until the process ends. */
+static void make_own_proc(void)
 {
-    struct file_pair pair = pair_of();
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "/proc", "tmpfs", 0, NULL) < 0)
         cr_skip_test("no mounts of its own");
-    cr_assert_eq(system("mkdir -p /proc/self/fd /proc/sys/fs && echo 45 >/proc/sys/fs/lease-break-time"), 0);
+    cr_assert_eq(system("mkdir -p /proc/self/fd /proc/sys/fs"), 0);
     link_number(source.fd, source.node);
     link_number(destination.fd, destination.node);
+}
+
+static void say_leases_last(const char *seconds)
+{
+    FILE *out = fopen("/proc/sys/fs/lease-break-time", "w");
+    cr_assert_not_null(out);
+    fputs(seconds, out);
+    fclose(out);
+}
+
+Test(arraydevices, what_is_claimed_is_the_device_itself)
+{
+    struct file_pair pair = pair_of();
+    make_own_proc();
+    say_leases_last("45");
     cr_expect_eq(engine_array.refuses(&pair), REASON_NONE);
     cr_assert_eq(system("rm /proc/self/fd/*"), 0);
     link_number(source.fd, destination.node);
@@ -336,7 +351,6 @@ Test(arraydevices, what_is_claimed_is_the_device_itself)
     cr_expect_eq(engine_array.refuses(&pair), REASON_CLAIMED);
 }
 
-/* What the kernel says of its leases, in a /proc of somebody's own making. */
 Test(arraydevices, no_command_is_sent_where_a_lease_may_be_too_short)
 {
     static const struct {
@@ -344,17 +358,9 @@ Test(arraydevices, no_command_is_sent_where_a_lease_may_be_too_short)
         enum reason why;
     } turns[] = {{"0", REASON_NONE}, {"20", REASON_NO_LEASE}, {"21", REASON_NONE}, {"", REASON_NO_LEASE}};
     struct file_pair pair = pair_of();
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("none", "/proc", "tmpfs", 0, NULL) < 0)
-        cr_skip_test("no mounts of its own");
-    cr_assert_eq(system("mkdir -p /proc/self/fd /proc/sys/fs"), 0);
-    link_number(source.fd, source.node);
-    link_number(destination.fd, destination.node);
+    make_own_proc();
     for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
-        FILE *out = fopen("/proc/sys/fs/lease-break-time", "w");
-        cr_assert_not_null(out);
-        fputs(turns[i].seconds, out);
-        fclose(out);
+        say_leases_last(turns[i].seconds);
         cr_expect_eq(engine_array.refuses(&pair), turns[i].why, "'%s' seconds", turns[i].seconds);
     }
 }

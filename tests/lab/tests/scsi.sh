@@ -2,7 +2,8 @@
 # The engine for SCSI disks, without the library around it: what it has a real target copy is right, nothing else on the
 # disks changes, the machine moves none of it, and what cannot be copied is told and left alone.
 # limit: 900
-. "$(dirname "$0")/../guest.sh"
+# shellcheck source-path=SCRIPTDIR/.. source=arrayfs.sh
+. "$(dirname "$0")/../arrayfs.sh"
 
 tool=$build/tests/tools/diskcopy
 offload=$build/offload
@@ -264,11 +265,21 @@ killed() {
 
 # ---- what cannot be -----------------------------------------------------------------------------------
 
+# The bytes of the commands that were noted for it. 12 00 is INQUIRY of no page.
+asked_of() { # NUMBER
+    sed -n "s/.*scsi_dispatch_cmd_start:.* lun=$1 .* raw=\([0-9a-f ]*\)).*/\1/p" $tracing/trace
+}
+
+# There are disks that choke on what they do not know: one that does not copy is asked for nothing but that.
 says_cannot() {
     local lun
     for lun in 0 1; do
         echo 0 >"$(lun_folder $lun)/attrib/emulate_3pc"
+        note_commands
         refuses "open scsi DISK_CANNOT" "$tool" "$(disk 0)" "$(disk 1)" 0:0:4096
+        asked_of $lun >"$scratch/asked"
+        grep -q '^12 00 ' "$scratch/asked" || fail "the test itself is wrong: $(cat $tracing/trace)"
+        ! grep -v '^12 00 ' "$scratch/asked" || fail "disk $lun was asked for more"
         echo 1 >"$(lun_folder $lun)/attrib/emulate_3pc"
     done
     refuses "open scsi DISK_CANNOT" "$tool" /dev/vdb "$(disk 1)" 0:0:4096
