@@ -303,7 +303,7 @@ moves_less_than() { # BYTES MOUNT COMMAND...
     before=$(wire_bytes "$place")
     "$@"
     after=$(wire_bytes "$place")
-    [ $((after - before)) -lt "$most" ] || fail "$((after - before)) bytes moved, $most are too many: $*"
+    [ $((after - before)) -lt "$most" ] || fail "$((after - before)) bytes moved, $most are too many: $*; the record: $(cat "$report" 2>&1)"
 }
 
 moves_at_least() { # BYTES MOUNT COMMAND...
