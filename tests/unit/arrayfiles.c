@@ -3,6 +3,7 @@
  * between places of the block device, past the page cache, as an array would. Needs root and a device of its own
  * (tests/unit.sh mounts one); skipped elsewhere.
  */
+#include "engines/array/allocate.h"
 #include "engines/array/disks.h"
 #include "engines/array/extents.h"
 #include "engines/array/lease.h"
@@ -112,6 +113,7 @@ static void begin(void)
     half = false;
     meanwhile = NULL;
     tells = NULL;
+    allocate_instead = NULL;
     takes = (struct disk_pair){
         .source = -1,
         .destination = -1,
@@ -973,6 +975,252 @@ Test(arrayfiles, blocks_of_the_source_that_are_gone_are_found_out)
     }
     cr_expect_eq(copied, f.n);
     cr_expect(f.pair.array_failed, "the disk may have read what is another file's");
+    expect_bytes(&f, f.n, f.n);
+    close_files(&f);
+}
+
+/* ---- new blocks, which are played too: zeros that are written and flushed ---- */
+
+static size_t allocated, most_at_once;
+static bool unwritten; /* those that are made are */
+
+static bool play_zeroes(int fd, uint64_t at, uint64_t n)
+{
+    allocated += n;
+    most_at_once = n > most_at_once ? n : most_at_once;
+    cr_expect_eq((at | n) % BLOCK, 0);
+    if (unwritten)
+        return fallocate(fd, 0, (off_t)at, (off_t)n) == 0;
+    char *zeros = calloc(1, n);
+    bool made = pwrite(fd, zeros, n, (off_t)at) == (ssize_t)n && fdatasync(fd) == 0;
+    free(zeros);
+    return made;
+}
+
+static bool play_no_space(int fd, uint64_t at, uint64_t n)
+{
+    (void)fd, (void)at, (void)n;
+    return false;
+}
+
+/* What the disk says of itself is the kernel's word for it, in sysfs. */
+static void disk_fills(const char *bytes)
+{
+    struct stat st;
+    char number[32];
+    cr_assert_eq(stat(files_directory(), &st), 0);
+    snprintf(number, sizeof number, "%u:%u", major(st.st_dev), minor(st.st_dev));
+    sysfstree_put(number, "queue/write_zeroes_unmap_max_bytes", bytes);
+}
+
+/* A destination that has the first `old` bytes; for the rest it is given blocks. */
+static struct files open_growing(size_t n, size_t old)
+{
+    disk_fills("1073741824\n");
+    allocate_instead = play_zeroes;
+    allocated = most_at_once = 0;
+    unwritten = false;
+    return open_files(n, old);
+}
+
+/* A hole, in which the file may end. */
+static void make_hole(const char *path, size_t at, size_t n)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)n), 0);
+    cr_assert_eq(fsync(fd), 0);
+    close(fd);
+}
+
+static bool is_hole(const char *path, size_t at, size_t n)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t hole = lseek(fd, (off_t)at, SEEK_HOLE), data = lseek(fd, (off_t)at, SEEK_DATA);
+    close(fd);
+    return hole == (off_t)at && (data < 0 || data >= (off_t)(at + n));
+}
+
+static off_t length(const struct files *f)
+{
+    struct stat st;
+    cr_assert_eq(fstat(f->pair.destination, &st), 0);
+    return st.st_size;
+}
+
+Test(arrayfiles, a_new_file_is_given_blocks)
+{
+    struct files f = open_growing(9 * MIB + 100, 0);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_eq(commands, 9);
+    cr_expect_eq(allocated, 9 * MIB);
+    cr_expect_eq(most_at_once, 4 * MIB, "%zu", most_at_once);
+    expect_bytes(&f, f.n, f.n);
+    close_files(&f);
+}
+
+Test(arrayfiles, blocks_are_given_for_what_a_command_copies)
+{
+    static const size_t commands_of[] = {6 * MIB, 64 * MIB}, blocks_of[] = {6 * MIB, 16 * MIB};
+    for (int i = 0; i < 2; i++) {
+        takes.command_bytes = commands_of[i];
+        takes.ranges = 64;
+        struct files f = open_growing(18 * MIB, 0);
+        cr_expect_eq(copy_all(&f, f.n), f.n);
+        cr_expect_eq(most_at_once, blocks_of[i], "%zu", most_at_once);
+        expect_bytes(&f, f.n, f.n);
+        close_files(&f);
+    }
+}
+
+Test(arrayfiles, a_disk_that_does_not_fill_blocks_gets_no_new_file)
+{
+    struct files f = open_growing(MIB, 0);
+    disk_fills("0\n");
+    cr_expect_eq(engine_array.refuses(&f.pair), REASON_UNWRITTEN);
+    expect_refused(&f, REASON_UNWRITTEN);
+    cr_expect_eq(allocated, 0);
+    cr_expect_eq(length(&f), 0);
+    close_files(&f);
+}
+
+Test(arrayfiles, where_there_are_no_blocks_nothing_is_done)
+{
+    struct files f = open_growing(2 * MIB, MIB);
+    allocate_instead = play_no_space;
+    cr_expect_eq(copy_all(&f, f.n), MIB, "only what has blocks");
+    cr_expect_eq(f.pair.why, REASON_UNWRITTEN);
+    cr_expect_eq(length(&f), MIB);
+    expect_bytes(&f, MIB, MIB);
+    close_files(&f);
+}
+
+/* What a disk puts there would not be seen, or be another file's old bytes. */
+Test(arrayfiles, blocks_that_are_not_written_are_not_the_disks)
+{
+    struct files f = open_growing(6 * MIB, 0);
+    unwritten = true;
+    cr_expect_eq(copy(&f, 0, 0, f.n), 4 * MIB, "what has been made is filled by plain calls");
+    cr_expect_eq(commands, 0);
+    expect_bytes(&f, 4 * MIB, 4 * MIB);
+    close_files(&f);
+}
+
+Test(arrayfiles, new_blocks_are_filled_when_a_command_fails)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        struct files f = open_growing(6 * MIB, 0);
+        commands = 0;
+        failing = 2;
+        half = turn;
+        cr_expect_eq(copy(&f, 0, 0, f.n), 4 * MIB);
+        cr_expect_eq(commands, 2);
+        cr_expect(f.pair.array_failed);
+        expect_bytes(&f, 4 * MIB, 4 * MIB);
+        close_files(&f);
+    }
+}
+
+Test(arrayfiles, new_blocks_that_cannot_be_filled_are_no_copy)
+{
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    struct files f = open_growing(2 * MIB, 0);
+    signal(SIGXFSZ, SIG_IGN);
+    failing = 1;
+    meanwhile = fill_the_quota;
+    cr_expect_eq(copy(&f, 0, 0, f.n), -EIO);
+    setrlimit(RLIMIT_FSIZE, &all);
+    cr_expect(f.pair.array_failed);
+    close_files(&f);
+}
+
+/* Whoever cuts the copy off then finds what was to be there, and no zeros in its place. */
+Test(arrayfiles, a_slow_disk_fills_what_it_was_given)
+{
+    struct files f = open_growing(6 * MIB, 0);
+    meanwhile = takes_long;
+    cr_expect_eq(copy(&f, 0, 0, f.n), 4 * MIB);
+    cr_expect_eq(commands, 4);
+    expect_bytes(&f, 4 * MIB, 4 * MIB);
+    close_files(&f);
+}
+
+Test(arrayfiles, who_wants_the_lease_waits_for_the_new_blocks_alone)
+{
+    struct files f = open_growing(6 * MIB, 0);
+    int status;
+    theirs = &f;
+    child = 0;
+    meanwhile = other_opens;
+    cr_expect_eq(copy(&f, 0, 0, f.n), 4 * MIB);
+    cr_expect_eq(waitpid(child, &status, 0), child);
+    cr_expect_eq(status, 0, "the reader did not see what was copied");
+    meanwhile = NULL;
+    expect_bytes(&f, 4 * MIB, 4 * MIB);
+    close_files(&f);
+}
+
+Test(arrayfiles, no_more_blocks_are_made_than_are_asked_for)
+{
+    struct files f = open_growing(3 * MIB, 0);
+    cr_expect_eq(copy(&f, 0, 0, MIB), MIB);
+    cr_expect_eq(allocated, MIB);
+    cr_expect_eq(length(&f), MIB);
+    cr_expect_eq(copy(&f, MIB, MIB, 2 * MIB), 2 * MIB);
+    expect_bytes(&f, f.n, f.n);
+    close_files(&f);
+}
+
+Test(arrayfiles, a_hole_of_a_new_file_stays_one)
+{
+    struct files f = open_growing(4 * MIB, 0);
+    make_hole(f.source_path, MIB, MIB);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_eq(allocated, 3 * MIB);
+    cr_expect(is_hole(f.destination_path, MIB, MIB));
+    cr_expect_eq(length(&f), (off_t)f.n);
+    close_files(&f);
+}
+
+Test(arrayfiles, a_new_file_ends_with_the_sources_hole)
+{
+    struct files f = open_growing(2 * MIB, 0);
+    make_hole(f.source_path, MIB, MIB);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_eq(allocated, MIB);
+    cr_expect_eq(length(&f), (off_t)f.n);
+    close_files(&f);
+}
+
+/* Also where the file ends in it. */
+Test(arrayfiles, a_hole_of_both_stays_one)
+{
+    struct files f = open_growing(4 * MIB, 4 * MIB);
+    make_hole(f.source_path, 3 * MIB, MIB);
+    make_hole(f.destination_path, 3 * MIB, MIB);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_eq(allocated, 0);
+    cr_expect(is_hole(f.destination_path, 3 * MIB, MIB));
+    cr_expect_eq(length(&f), (off_t)f.n);
+    close_files(&f);
+}
+
+/* Between what the destination has, whose blocks stay where they are. */
+Test(arrayfiles, a_hole_of_the_destination_alone_is_given_blocks)
+{
+    struct files f = open_growing(4 * MIB, 4 * MIB);
+    make_hole(f.destination_path, MIB, MIB);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_eq(allocated, MIB);
+    cr_expect_eq(commands, 4);
+    expect_bytes(&f, f.n, f.n);
+    close_files(&f);
+}
+
+Test(arrayfiles, a_file_that_grows_is_written_over_first)
+{
+    struct files f = open_growing(3 * MIB, MIB + 10);
+    cr_expect_eq(copy_all(&f, f.n), f.n);
+    cr_expect_eq(allocated, 2 * MIB - BLOCK);
     expect_bytes(&f, f.n, f.n);
     close_files(&f);
 }

@@ -3,6 +3,10 @@
 #include "../../core/syscalls.h"
 #include "sysfs.h"
 
+#include <stddef.h>
+
+bool (*allocate_instead)(int fd, uint64_t at, uint64_t n);
+
 /* linux/falloc.h has it since Linux 6.17. */
 #define WRITE_ZEROES 0x80
 
@@ -17,5 +21,8 @@ bool allocate_may_work(const struct file_pair *pair)
 
 bool allocate_written(const struct file_pair *pair, uint64_t at, uint64_t n)
 {
-    return allocate_may_work(pair) && KERNEL(SYS_fallocate, pair->destination, WRITE_ZEROES, at, n) == 0;
+    if (!allocate_may_work(pair))
+        return false;
+    return allocate_instead ? allocate_instead(pair->destination, at, n)
+                            : KERNEL(SYS_fallocate, pair->destination, WRITE_ZEROES, at, n) == 0;
 }

@@ -20,4 +20,7 @@ bool allocate_may_work(const struct file_pair *pair);
  */
 bool allocate_written(const struct file_pair *pair, uint64_t at, uint64_t n);
 
+/* For tests: what makes the blocks in the kernel's place, which needs a kernel and a disk that can. */
+extern bool (*allocate_instead)(int fd, uint64_t at, uint64_t n);
+
 #endif
