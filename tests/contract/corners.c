@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -924,6 +925,53 @@ static void written_in_the_background(void)
     say_place();
 }
 
+/* What comes to its turn in the background only when the copy is half made. One thread serves all: a read that waits keeps it. */
+static void in_the_background_later(int operation, bool by_list)
+{
+    static char marker[BLOCK], byte;
+    struct aioinit one = {.aio_threads = 1, .aio_num = 4};
+    int ends[2];
+
+    aio_init(&one);
+    if (pipe(ends) < 0)
+        die("pipe");
+    struct aiocb waits = {.aio_fildes = ends[0], .aio_buf = &byte, .aio_nbytes = 1};
+    struct aiocb request = {.aio_fildes = copy,
+                            .aio_buf = marker,
+                            .aio_nbytes = BLOCK,
+                            .aio_offset = 40 * BLOCK,
+                            .aio_lio_opcode = operation};
+    struct aiocb *all[1] = {&request};
+    const struct aiocb *list[1] = {&request};
+
+    aio_read(&waits);
+    say("queued", by_list                  ? lio_listio(LIO_NOWAIT, all, 1, NULL)
+                  : operation == LIO_WRITE ? aio_write(&request)
+                                           : aio_read(&request));
+    copy_blocks(HALF);
+    raw(SYS_write, ends[1], (long)&byte, 1, 0);
+    while (aio_error(&request) == EINPROGRESS)
+        aio_suspend(list, 1, NULL);
+    say("done", aio_return(&request));
+    close(copy);
+    say("size", size_of_copy());
+}
+
+static void written_in_the_background_later(void)
+{
+    in_the_background_later(LIO_WRITE, false);
+}
+
+static void read_in_the_background_later(void)
+{
+    in_the_background_later(LIO_READ, false);
+}
+
+static void listed_to_be_written_later(void)
+{
+    in_the_background_later(LIO_WRITE, true);
+}
+
 /* ---- others ---------------------------------------------------------------------------------------- */
 
 static pthread_barrier_t turn_of;
@@ -1252,6 +1300,9 @@ static const struct corner {
     CORNER(source_is_read),
     CORNER(source_is_sent),
     CORNER(written_in_the_background),
+    CORNER(written_in_the_background_later),
+    CORNER(read_in_the_background_later),
+    CORNER(listed_to_be_written_later),
     CORNER(another_thread_writes),
     CORNER(source_is_stored_into),
     CORNER(source_was_stored_into),
