@@ -3,7 +3,7 @@
 # it can. Lines that begin with "bench:" are values for bench/array.sh: ROW, WAY, ROUND, SECONDS, BYTES, COMMANDS.
 # shellcheck source-path=SCRIPTDIR/../../tests/lab source-path=SCRIPTDIR/../../tests source=arrayfs.sh
 . "$(dirname "$0")/../arrayfs.sh"
-# limit: 1200
+# limit: 1800
 
 mib=64
 rounds=3
@@ -67,30 +67,31 @@ nvme_copies() { # BLOCKS
 
 # ---- files ----
 
-# Of two file systems on these disks, and behind each of them as much room for the tools that copy between disks and know
+# Of two file systems on two of these disks, from the first one on, and behind each of them as much room for the tools that copy between disks and know
 # nothing of files.
-file_mib=256
+file_mib=256 first=0
 fs_bytes=$((640 << 20)) behind=$((660 << 11))
 
 make_file_systems() { # FS
-    local number
+    local number disk
     modprobe "$1"
     for number in 0 1; do
+        disk=${scsi_disks[first + number]}
         case $1 in
-        xfs) mkfs.xfs -q -f -d size=$fs_bytes "${scsi_disks[number]}" ;;
-        ext4) mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "${scsi_disks[number]}" $((fs_bytes >> 10))k ;;
+        xfs) mkfs.xfs -q -f -d size=$fs_bytes "$disk" ;;
+        ext4) mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$disk" $((fs_bytes >> 10))k ;;
         esac >/dev/null
         place[$1-$number]=$scratch/$1-$number
         mkdir -p "${place[$1-$number]}"
-        mount "${scsi_disks[number]}" "${place[$1-$number]}"
+        mount "$disk" "${place[$1-$number]}"
     done
     make_source "${place[$1-0]}/source" $((file_mib << 20))
-    dd if="${place[$1-0]}/source" of="${scsi_disks[0]}" bs=1M seek=$((behind >> 11)) conv=notrunc,fsync status=none
+    dd if="${place[$1-0]}/source" of="${scsi_disks[first]}" bs=1M seek=$((behind >> 11)) conv=notrunc,fsync status=none
 }
 
 # ddpt 0.97 sends each of its commands to the same place, which is a mistake in what it copies and not in how long it takes.
 tools() { # FUNCTION ROW ROUND
-    local blocks=$((file_mib * 2048)) from=${scsi_generic[0]} to=${scsi_generic[1]}
+    local blocks=$((file_mib * 2048)) from=${scsi_generic[first]} to=${scsi_generic[first + 1]}
     $1 "$2" sg_xcopy "$3" sg_xcopy if="$from" of="$to" bs=512 count=$blocks skip=$behind seek=$behind
     ! command -v ddpt >/dev/null ||
         $1 "$2" 'ddpt --xcopy' "$3" ddpt if="$from" of="$to" bs=512 count=$blocks bpt=65535 skip=$behind seek=$behind \
@@ -154,16 +155,33 @@ in_turn() { # FS ROW OPTION FUNCTION...
     done
 }
 
-files() { # FS
+files() { # FS [WHAT DISKS]
+    local fs=$1 about=$1${2-}
     make_file_systems "$1"
-    tr '[:lower:]' '[:upper:]' <"${place[$1-0]}/source" >"${place[$1-1]}/target"
-    in_turn "$1" "$file_mib MiB, over a file, $1, source in memory" ,notrunc warm_one "$1"
-    in_turn "$1" "$file_mib MiB, over a file, $1, source not in memory" ,notrunc one_cold
-    if gives_written_blocks "${place[$1-1]}"; then
-        in_turn "$1" "$file_mib MiB, a new file, $1, source in memory" '' warm_one "$1"
-        in_turn "$1" "$file_mib MiB, a new file, $1, source not in memory" '' one_cold
+    tr '[:lower:]' '[:upper:]' <"${place[$fs-0]}/source" >"${place[$fs-1]}/target"
+    in_turn "$fs" "$file_mib MiB, over a file, $about, source in memory" ,notrunc warm_one "$fs"
+    in_turn "$fs" "$file_mib MiB, over a file, $about, source not in memory" ,notrunc one_cold
+    if gives_written_blocks "${place[$fs-1]}"; then
+        in_turn "$fs" "$file_mib MiB, a new file, $about, source in memory" '' warm_one "$fs"
+        in_turn "$fs" "$file_mib MiB, a new file, $about, source not in memory" '' one_cold
     fi
-    umount "${place[$1-0]}" "${place[$1-1]}"
+    umount "${place[$fs-0]}" "${place[$fs-1]}"
+}
+
+# Two more disks, of which each piece that is read or written takes so long: what a copy costs is then their time above all.
+make_slow_disks() { # MILLISECONDS
+    local number loop
+    modprobe -a loop dm_delay
+    blkdiscard "${scsi_disks[0]}" && blkdiscard "${scsi_disks[1]}"
+    for number in 2 3; do
+        truncate -s $((940 << 20)) "$scratch/memory/lun$number"
+        loop=$(losetup --show -f "$scratch/memory/lun$number")
+        dmsetup create paced$number --table "0 $((940 << 11)) delay $loop 0 $1" && dmsetup mknodes
+        # After the target has given them back.
+        at_end=("losetup -d $loop" "dmsetup remove paced$number" "${at_end[@]}")
+        make_lun_of $number /dev/mapper/paced$number
+    done
+    first=2
 }
 
 # The target's files are in the guest's memory, so that what is measured is no disk of this machine.
@@ -175,7 +193,7 @@ in_memory() {
     done
 }
 
-plan 4
+plan 5
 mkdir "$scratch/memory"
 in_memory "$scratch/memory"
 need_scsi $((940 << 20)) || fail "no SCSI disks"
@@ -185,3 +203,5 @@ verdict "NVMe" nvme_within
 for fs in ext4 xfs; do
     verdict "$file_mib MiB of a file, $fs" files $fs
 done
+make_slow_disks 4
+verdict "$file_mib MiB of a file, ext4, slow disks" files ext4 ", slow disks"

@@ -140,6 +140,13 @@ EXPORT void updwtmp(const char *path, const struct utmp *entry)
     original_updwtmp(path, entry);
 }
 
+/* To that file go getutent(3), pututline(3), login(3) and all their kin from now on, and none of them is told its name. */
+EXPORT int utmpname(const char *path)
+{
+    copy_finish();
+    return original_utmpname(path);
+}
+
 /* These write to a descriptor inside libc. */
 EXPORT int vdprintf(int fd, const char *format, va_list values)
 {

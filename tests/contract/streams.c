@@ -937,6 +937,28 @@ static void a_login_added(void)
     close_both();
 }
 
+/* libc writes at the file's end by itself, by a name that it was told of in the middle of the copy, or before it. */
+static void a_table_of_logins(void)
+{
+    static struct utmp entry = {.ut_type = USER_PROCESS, .ut_id = "1", .ut_line = "tty1", .ut_user = "user"};
+    static struct utmpx other = {.ut_type = USER_PROCESS, .ut_id = "2", .ut_line = "tty2", .ut_user = "user"};
+
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    utmpname("copy");
+    setutent();
+    say("put", pututline(&entry) != NULL);
+    say_state();
+    close_both();
+    open_both("w");
+    copy_pieces(BLOCK, HALF);
+    say("put", pututxline(&other) != NULL);
+    say_state();
+    copy_pieces(BLOCK, 3);
+    close_both();
+    endutxent();
+}
+
 /* Its descriptor means another file from then on. */
 static void other_file_put_beneath(void)
 {
@@ -1735,6 +1757,7 @@ static const struct corner {
     CORNER(a_line_added_to_a_table, HALF_OF_IT),
     CORNER(a_table_opened_to_append, NONE),
     CORNER(a_login_added, NONE),
+    CORNER(a_table_of_logins, NONE),
     CORNER(other_file_put_beneath, NONE),
     CORNER(number_used_again, NONE),
     CORNER(standard_output_leads_there, NONE),
