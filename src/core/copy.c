@@ -312,7 +312,8 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
 static enum reason start_alone(struct session *s, const struct candidate *c)
 {
     session_start(s, c);
-    if (!underway_any() && !table_has_rival(s) && !s->asked)
+    bool mapped_meanwhile = unseen_may_be_mapped(c->destination_state.device, c->destination_state.inode);
+    if (!underway_any() && !table_has_rival(s) && !s->asked && !mapped_meanwhile)
         return REASON_NONE;
     session_settle(s, REASON_BUSY);
     return REASON_BUSY;
@@ -664,13 +665,19 @@ ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t 
     return n;
 }
 
-void copy_mapping(int fd)
+void copy_leaving_for_later(int fd, bool changes)
 {
     struct file_state file;
     /* Before sessions are settled: none is to begin in between. */
     if (!switched_off() && guard_look(fd, &file))
         unseen_add_file(file.device, file.inode);
-    copy_settle(fd);
+    if (copy_running())
+        copy_settle_file_of(fd, changes);
+}
+
+void copy_mapping(int fd)
+{
+    copy_leaving_for_later(fd, true);
 }
 
 void copy_mapped(int fd, const void *at, size_t n, off_t from)

@@ -98,6 +98,12 @@ ssize_t copy_read_pieces(int fd, const struct iovec *pieces, int count, ssize_t 
 /* Tells that `fd` is about to be mapped: what runs ahead in its file ends, and nothing will any more. */
 void copy_mapping(int fd);
 
+/*
+ * Tells that a read, or (`changes`) a write, of `fd` is about to be left to be made in the background (aio(7)), at a time that no
+ * hook sees: as copy_mapping(), but a copy whose source is only read goes on.
+ */
+void copy_leaving_for_later(int fd, bool changes);
+
 /* Tells that n bytes of `fd` were mapped at that address. */
 void copy_mapped(int fd, const void *at, size_t n, off_t from);
 

@@ -326,7 +326,7 @@ static void take_back(const struct session *s)
 }
 
 /*
- * A stream may write to the file unseen (cut_behind_unseen_write()). That what lies behind such a write is ours can be
+ * A stream may write to the file unseen (cut_behind_unseen_change()). That what lies behind such a write is ours can be
  * told later by where its blocks are, which must be known now, for the source may have others by then. One place is enough
  * to remember: nothing is ahead of the program but what the last step has put there.
  */
@@ -721,19 +721,26 @@ static void cut_back(struct session *s)
     }
 }
 
+/* Whether the destination's bytes may have changed since it was left, not its rights, names and attributes alone. */
+static bool is_of_bytes(const struct session *s, const struct file_state *now)
+{
+    return !guard_same_time(now->modified, s->left.modified);
+}
+
 /*
  * The destination is not as it was left, but no longer or shorter: something in the process may have written through the
- * descriptor where no hook sees it, as stdio does behind descriptor 1. Its offset tells up to where. What lies in the
- * blocks behind that is the engine's as long as these are the source's too, or those that were put there: who writes
- * there gives the file others.
+ * descriptor where no hook sees it, as stdio does behind descriptor 1. Its offset tells up to where. Or another process has
+ * set what is no byte of the file (chmod(2), rename(2), setxattr(2)). What lies in the blocks behind that is the engine's as
+ * long as these are the source's too, or those that were put there: who writes there gives the file others.
  */
-static void cut_behind_unseen_write(struct session *s)
+static void cut_behind_unseen_change(struct session *s)
 {
     struct file_state now;
     int destination = s->pair.destination;
     off_t at = KERNEL(SYS_lseek, destination, 0, SEEK_CUR), block = (off_t)s->engine->granule(&s->pair);
-    if (at <= s->mark || at >= s->frontier || block <= 0 || !guard_look(destination, &now) ||
-        !guard_same_file(&now, &s->left) || now.size != s->frontier)
+    /* What a server tells of places (SMB: each byte's is its offset) is no proof. */
+    if (s->engine->remote || at < s->mark || at >= s->frontier || block <= 0 || !guard_look(destination, &now) ||
+        !guard_same_file(&now, &s->left) || now.size != s->frontier || (at == s->mark && is_of_bytes(s, &now)))
         return;
     off_t whole = (at + block - 1) / block * block;
     if (has_what_was_put(s, whole) ||
@@ -749,7 +756,7 @@ void session_settle(struct session *s, enum reason why)
     if (trouble == REASON_NONE || (trouble != REASON_DESTINATION_CHANGED && is_out_of_reach(s)))
         cut_back(s);
     else if (trouble == REASON_DESTINATION_CHANGED)
-        cut_behind_unseen_write(s);
+        cut_behind_unseen_change(s);
     if (trouble != REASON_NONE)
         why = trouble;
     PROBE_SETTLE(s->pair.destination, reason_name(why));

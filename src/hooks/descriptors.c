@@ -177,13 +177,25 @@ static void note_clone(int fd, unsigned long request, const void *argument)
                             range->src_length);
 }
 
+/*
+ * What is asked of a file, a folder or a disk may be about other files: FICLONE names its source, a Btrfs snapshot has all of
+ * a tree, a loop device a file's size, and in a file system that is frozen (FIFREEZE) nothing can be cut back.
+ */
+static void asking(int fd)
+{
+    struct stat st;
+    if (copy_running() && KERNEL(SYS_fstat, fd, &st) == 0 &&
+        (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)))
+        copy_settle_all();
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
     va_list rest;
     va_start(rest, request);
     void *argument = va_arg(rest, void *);
     va_end(rest);
-    copy_settle(fd);
+    asking(fd);
     int result = original_ioctl(fd, request, argument);
     if (result == 0)
         note_clone(fd, request, argument);

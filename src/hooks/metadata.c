@@ -116,6 +116,12 @@ EXPORT int chmod(const char *path, mode_t mode)
     return original_chmod(path, mode);
 }
 
+EXPORT int lchmod(const char *path, mode_t mode)
+{
+    copy_settle_path(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+    return original_lchmod(path, mode);
+}
+
 EXPORT int fchmod(int fd, mode_t mode)
 {
     copy_settle(fd);

@@ -106,6 +106,17 @@ EXPORT int prlimit(pid_t pid, __rlimit_resource_t resource, const struct rlimit 
     return original_prlimit(pid, resource, limit, old);
 }
 
+/* An older name for some of them. */
+EXPORT long ulimit(int command, ...)
+{
+    va_list rest;
+    va_start(rest, command);
+    long limit = va_arg(rest, long);
+    va_end(rest);
+    copy_settle_all();
+    return original_ulimit(command, limit);
+}
+
 /* System calls that threads make all the time and that have to do with no file. */
 static bool concerns_no_file(long number)
 {

@@ -97,14 +97,23 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int 
 
 EXPORT int aio_read(struct aiocb *request)
 {
-    copy_look(request->aio_fildes);
+    copy_leaving_for_later(request->aio_fildes, false);
     copy_settle_streams();
     return original_aio_read(request);
 }
 
 EXPORT int aio_write(struct aiocb *request)
 {
-    copy_settle(request->aio_fildes);
+    copy_leaving_for_later(request->aio_fildes, true);
     copy_settle_streams();
     return original_aio_write(request);
+}
+
+EXPORT int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent *event)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
+            copy_leaving_for_later(list[i]->aio_fildes, list[i]->aio_lio_opcode != LIO_READ);
+    copy_settle_streams();
+    return original_lio_listio(mode, list, count, event);
 }

@@ -8,16 +8,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <linux/aio_abi.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -27,6 +31,8 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
+#include <ulimit.h>
 #include <unistd.h>
 
 enum { BLOCK = 65536, HALF = 30 };
@@ -94,6 +100,14 @@ static void say_place(void)
     fstat(copy, &st);
     printf("at %ld and %ld, size %ld\n", (long)lseek(source, 0, SEEK_CUR), (long)lseek(copy, 0, SEEK_CUR),
            (long)st.st_size);
+}
+
+/* Unseen: no hook settles for it. */
+static long size_of_copy(void)
+{
+    struct stat st;
+
+    return raw(SYS_newfstatat, AT_FDCWD, (long)"copy", (long)&st, 0) < 0 ? -1 : (long)st.st_size;
 }
 
 /* ---- buffers -------------------------------------------------------------------------------------- */
@@ -911,6 +925,53 @@ static void written_in_the_background(void)
     say_place();
 }
 
+/* What comes to its turn in the background only when the copy is half made. One thread serves all: a read that waits keeps it. */
+static void in_the_background_later(int operation, bool by_list)
+{
+    static char marker[BLOCK], byte;
+    struct aioinit one = {.aio_threads = 1, .aio_num = 4};
+    int ends[2];
+
+    aio_init(&one);
+    if (pipe(ends) < 0)
+        die("pipe");
+    struct aiocb waits = {.aio_fildes = ends[0], .aio_buf = &byte, .aio_nbytes = 1};
+    struct aiocb request = {.aio_fildes = copy,
+                            .aio_buf = marker,
+                            .aio_nbytes = BLOCK,
+                            .aio_offset = 40 * BLOCK,
+                            .aio_lio_opcode = operation};
+    struct aiocb *all[1] = {&request};
+    const struct aiocb *list[1] = {&request};
+
+    aio_read(&waits);
+    say("queued", by_list                  ? lio_listio(LIO_NOWAIT, all, 1, NULL)
+                  : operation == LIO_WRITE ? aio_write(&request)
+                                           : aio_read(&request));
+    copy_blocks(HALF);
+    raw(SYS_write, ends[1], (long)&byte, 1, 0);
+    while (aio_error(&request) == EINPROGRESS)
+        aio_suspend(list, 1, NULL);
+    say("done", aio_return(&request));
+    close(copy);
+    say("size", size_of_copy());
+}
+
+static void written_in_the_background_later(void)
+{
+    in_the_background_later(LIO_WRITE, false);
+}
+
+static void read_in_the_background_later(void)
+{
+    in_the_background_later(LIO_READ, false);
+}
+
+static void listed_to_be_written_later(void)
+{
+    in_the_background_later(LIO_WRITE, true);
+}
+
 /* ---- others ---------------------------------------------------------------------------------------- */
 
 static pthread_barrier_t turn_of;
@@ -1081,6 +1142,89 @@ static void copy_is_punched(void)
     copy_while_told(told_child(punches_the_copy));
 }
 
+/* What is set without a byte being changed. The copy ends where the program stops. */
+static void sets_something(int turn)
+{
+    int done = turn == 0   ? chmod("copy", 0600)
+               : turn == 1 ? rename("copy", "renamed") || rename("renamed", "copy")
+               : turn == 2 ? setxattr("copy", "user.name", "value", 5, 0)
+               : turn == 3 ? link("copy", "linked")
+                           : chown("copy", 1, 1);
+
+    if (done != 0)
+        _exit(1);
+}
+
+static void copy_is_given_other_attributes(void)
+{
+    int child = told_child(sets_something);
+    char byte = 0;
+
+    for (int turn = 0; turn < 5; turn++) {
+        copy_blocks(HALF);
+        if (write(child, &byte, 1) != 1 || read(child, &byte, 1) != 1)
+            die("socket");
+        say("at", lseek(copy, 0, SEEK_CUR));
+        close(copy);
+        say("size", size_of_copy());
+        lseek(source, 0, SEEK_SET);
+        copy = open("copy", O_RDWR | O_TRUNC);
+    }
+}
+
+/* ---- by names that lead to the copy all the same ------------------------------------------------------ */
+
+static void cloned_from_in_mid_copy(void)
+{
+    struct file_clone_range range = {.src_fd = copy, .src_offset = HALF * BLOCK, .src_length = BLOCK};
+    int other = open("other", O_RDWR | O_CREAT, 0644);
+
+    copy_blocks(HALF);
+    say("beyond the end", ioctl(other, FICLONERANGE, &range));
+    copy_blocks(10);
+    say("all", ioctl(other, FICLONE, copy));
+    say("size", lseek(other, 0, SEEK_END));
+}
+
+static void other_rights_by_an_old_name(void)
+{
+    copy_blocks(HALF);
+    say("lchmod", lchmod("copy", 0600));
+}
+
+static void limited_by_an_old_name(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    copy_blocks(HALF);
+    say("ulimit", ulimit(UL_SETFSIZE, 40L * BLOCK / 512));
+    for (int turn = 0; turn < 20; turn++)
+        say("written", write(copy, buffer, (size_t)read(source, buffer, BLOCK)));
+}
+
+static void looked_for_in_a_tree(void)
+{
+    char *paths[] = {"copy", NULL};
+
+    copy_blocks(HALF);
+    FTS *tree = fts_open(paths, FTS_PHYSICAL, NULL);
+    say("size", (long)fts_read(tree)->fts_statp->st_size);
+    fts_close(tree);
+}
+
+static void looked_for_in_a_folder(void)
+{
+    char *paths[] = {".", NULL};
+    FTS *tree = fts_open(paths, FTS_PHYSICAL, NULL);
+
+    fts_read(tree);
+    close(copy);
+    copy = open("copy", O_RDWR | O_TRUNC);
+    copy_blocks(HALF);
+    for (FTSENT *found = fts_children(tree, 0); found; found = found->fts_link)
+        printf("%s: %ld\n", found->fts_name, (long)found->fts_statp->st_size);
+    fts_close(tree);
+}
+
 /* By io_submit(2), which libaio calls without libc. */
 static void written_by_the_kernel_unseen(void)
 {
@@ -1156,6 +1300,9 @@ static const struct corner {
     CORNER(source_is_read),
     CORNER(source_is_sent),
     CORNER(written_in_the_background),
+    CORNER(written_in_the_background_later),
+    CORNER(read_in_the_background_later),
+    CORNER(listed_to_be_written_later),
     CORNER(another_thread_writes),
     CORNER(source_is_stored_into),
     CORNER(source_was_stored_into),
@@ -1164,6 +1311,12 @@ static const struct corner {
     CORNER(copy_is_written),
     CORNER(copy_is_appended_to),
     CORNER(copy_is_punched),
+    CORNER(copy_is_given_other_attributes),
+    CORNER(cloned_from_in_mid_copy),
+    CORNER(other_rights_by_an_old_name),
+    CORNER(limited_by_an_old_name),
+    CORNER(looked_for_in_a_tree),
+    CORNER(looked_for_in_a_folder),
     CORNER(written_by_the_kernel_unseen),
 };
 
