@@ -30,21 +30,39 @@ static inline bool owned_holds_pipe(int fd)
     return (unsigned)fd < OWNED_RANGE && owned[fd] == OWNED_PIPE;
 }
 
+/*
+ * The process that has had a child in its memory (vfork(2)), or 0. What the child opens in a table of descriptors of its own
+ * would be taken for this process's, by the same numbers.
+ */
+extern int owned_lender;
+
+/* Whether this process is that one, and no such child. */
+bool owned_is_lenders(void);
+
+static inline bool owned_by_child(void)
+{
+    return owned_lender && !owned_is_lenders();
+}
+
 /* Opened, closed, or made to mean what another number means. */
 static inline void owned_set(int fd, bool own)
 {
     if ((unsigned)fd < OWNED_RANGE)
-        owned[fd] = own ? OWNED_FILE : OWNED_NOT;
+        owned[fd] = own && !owned_by_child() ? OWNED_FILE : OWNED_NOT;
 }
 
 /* The end of a pipe that was just made. */
 static inline void owned_set_pipe(int fd)
 {
-    if ((unsigned)fd < OWNED_RANGE)
+    if ((unsigned)fd < OWNED_RANGE && !owned_by_child())
         owned[fd] = OWNED_PIPE;
 }
 
 /* A child is about to be started, which inherits them all. */
 void owned_forget_all(void);
+
+/* A child is about to be started that may run in this process's memory; or one that does not. System calls only. */
+void owned_lend(void);
+void owned_take_back(void);
 
 #endif

@@ -33,6 +33,7 @@
 #define TWIN(twin, name) __asm__(".globl " #twin "\n\t.type " #twin ", %function\n\t.set " #twin ", " #name "\n");
 #define HANDOVER(name)
 #define ENDING(name) HANDOVER(name)
+#define LENDING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #include "calls.def"
 #undef CALL
@@ -40,6 +41,7 @@
 #undef HANDOVER
 #undef HOOK_ONLY
 #undef ENDING
+#undef LENDING
 #undef THREADING
 
 /* copy_file_range(2) as syscall(2) makes it, with its arguments (kernelcopy.c). */

@@ -40,18 +40,21 @@ static long missing(void)
 #define TWIN(twin, name)
 #define HANDOVER(name) void (*original_##name)(void) = (void (*)(void))missing;
 #define ENDING(name) HANDOVER(name)
+#define LENDING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
 #undef CALL
 #undef HANDOVER
 #undef ENDING
+#undef LENDING
 #undef THREADING
 
 static const struct wanted originals[] = {
 #define CALL(returns, name, parameters, before) {#name, (void *)&original_##name},
 #define HANDOVER(name) {#name, (void *)&original_##name},
 #define ENDING(name) HANDOVER(name)
+#define LENDING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #include "calls.def"
 };

@@ -31,6 +31,7 @@ struct mmsghdr;
 #define TWIN(twin, name)
 #define HANDOVER(name) extern void (*original_##name)(void);
 #define ENDING(name) HANDOVER(name)
+#define LENDING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
@@ -40,6 +41,7 @@ struct mmsghdr;
 #undef HANDOVER
 #undef HOOK_ONLY
 #undef ENDING
+#undef LENDING
 #undef THREADING
 
 /*

@@ -8,11 +8,12 @@
 #include <sys/syscall.h>
 
 /*
- * A HANDOVER, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
+ * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
  * take any number of arguments. So the hook keeps the registers that carry arguments, calls one of these, puts the
  * registers back and jumps to the original.
  */
 void process_handover(void) __attribute__((visibility("hidden")));
+void process_lending(void) __attribute__((visibility("hidden")));
 void process_threading(void) __attribute__((visibility("hidden")));
 void process_ending(void) __attribute__((visibility("hidden")));
 
@@ -22,6 +23,14 @@ void process_handover(void)
         originals_resolve();
     copy_settle_all();
     owned_forget_all();
+    owned_take_back();
+}
+
+/* vfork(2), clone(2): the child has a table of descriptors of its own, and memory of ours. */
+void process_lending(void)
+{
+    process_handover();
+    owned_lend();
 }
 
 void process_threading(void)
@@ -68,6 +77,7 @@ void process_ending(void)
 #define TWIN(twin, name)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
+#define LENDING(name) GO_ON(name, process_lending)
 #define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
 

@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -34,6 +35,7 @@
 #include <sys/xattr.h>
 #include <ulimit.h>
 #include <unistd.h>
+#include <utmp.h>
 
 enum { BLOCK = 65536, HALF = 30 };
 
@@ -1186,6 +1188,53 @@ static void cloned_from_in_mid_copy(void)
     say("size", lseek(other, 0, SEEK_END));
 }
 
+/* The child runs in this process's memory. Another one has been given the descriptor before. */
+static void number_is_used_by_a_child_in_our_memory(void)
+{
+    int child = fork();
+
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+    child = vfork();
+    if (child == 0) {
+        close(copy);
+        _exit(open("/dev/null", O_WRONLY) != copy);
+    }
+    waitpid(child, &child, 0);
+    say("child", child);
+    copy_blocks(HALF);
+    say("size", size_of_copy());
+}
+
+/* It puts the terminal in the place of descriptors 0 to 2. */
+static void terminal_in_the_copys_place(void)
+{
+    int own, other, kept = dup(1);
+
+    if (openpty(&own, &other, NULL, NULL, NULL) < 0)
+        die("openpty");
+    dup2(copy, 1);
+    close(copy);
+    copy = 1;
+    copy_blocks(HALF);
+    if (fork() == 0) {
+        setsid();
+        copy = open("again", O_RDWR | O_CREAT, 0644);
+        dup2(copy, 2);
+        close(copy);
+        copy = 2;
+        lseek(source, 0, SEEK_SET);
+        copy_blocks(HALF);
+        login_tty(other);
+        _exit(0);
+    }
+    wait(NULL);
+    dup2(kept, 1);
+    struct stat st;
+    say("size", raw(SYS_newfstatat, AT_FDCWD, (long)"again", (long)&st, 0) < 0 ? -1 : (long)st.st_size);
+}
+
 static void other_rights_by_an_old_name(void)
 {
     copy_blocks(HALF);
@@ -1314,6 +1363,8 @@ static const struct corner {
     CORNER(copy_is_given_other_attributes),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
+    CORNER(number_is_used_by_a_child_in_our_memory),
+    CORNER(terminal_in_the_copys_place),
     CORNER(limited_by_an_old_name),
     CORNER(looked_for_in_a_tree),
     CORNER(looked_for_in_a_folder),
