@@ -316,13 +316,19 @@ static bool is_out_of_reach(const struct session *s)
 
 /*
  * What the engine put beyond the frontier before it failed is not ours to keep: XFS can leave part of a clone, an SMB
- * server a longer file. The caller has just seen the file as we left it.
+ * server a longer file. The caller has seen the file as we left it, but that was before the engine's call, which a
+ * server may take half a second for. False, and nothing is cut off, if the file is longer than a step to `end` can have
+ * made it: another process has written behind it since.
  */
-static void take_back(const struct session *s)
+static bool take_back(const struct session *s, off_t end)
 {
     struct file_state now;
-    if (look(s, s->pair.destination, &now) ? now.size > s->frontier : is_out_of_reach(s))
+    bool known = look(s, s->pair.destination, &now);
+    if (known && now.size > end)
+        return false;
+    if (known ? now.size > s->frontier : is_out_of_reach(s))
         KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
+    return true;
 }
 
 /*
@@ -414,8 +420,8 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE)
         why = accept_step(s, s->frontier + copied, holds || s->engine->freezes_source);
-    if (why != REASON_NONE)
-        take_back(s);
+    if (why != REASON_NONE && !take_back(s, end))
+        return REASON_DESTINATION_CHANGED;
     /* A failed step may have moved the times as well: from here on, this is how we left it. */
     look(s, s->pair.destination, &s->left);
     s->untouched = true;

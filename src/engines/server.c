@@ -152,12 +152,16 @@ static bool confirms(const struct file_pair *pair, const struct file_state *sour
 
 /* ---- copying ---- */
 
-/* A failed clone on SMB can leave the destination longer (smb2_duplicate_extents() sets its end first). */
-static void undo_growth(const struct file_pair *pair, off_t size)
+/*
+ * A failed clone on SMB can leave the destination longer (smb2_duplicate_extents() sets its end first). Where that is
+ * longer than the clone's end, another process has written there.
+ */
+static void undo_growth(const struct file_pair *pair, off_t size, off_t end)
 {
     struct stat st;
     int destination = pair->destination;
-    if (fs_is_smb(pair->destination_fs) && KERNEL(SYS_fstat, destination, &st) == 0 && st.st_size > size)
+    if (fs_is_smb(pair->destination_fs) && KERNEL(SYS_fstat, destination, &st) == 0 && st.st_size > size &&
+        st.st_size <= end)
         KERNEL(SYS_ftruncate, destination, size);
 }
 
@@ -169,7 +173,7 @@ static bool clone_range(struct file_pair *pair, off_t from, off_t to, size_t n)
     if (engine_clone.copy(pair, from, to, n) >= 0)
         return true;
     pair->no_clone = true;
-    undo_growth(pair, to);
+    undo_growth(pair, to, to + (off_t)n);
     return false;
 }
 

@@ -123,6 +123,32 @@ target_changes() { # DIRECTORY [CHANGE...]
     done
 }
 
+# While the server copies the first step, at whose end strace stops the program for as long, something is written behind all
+# that the program will write. It stays.
+written_behind() { # DIRECTORY
+    local copier
+    prepare_files cached
+    rm -f "$trace"
+    run_reported strace -f -qq -o "$trace" -e trace=copy_file_range \
+        -e inject=copy_file_range:signal=STOP:when=1 \
+        "$paced" "$mount/source" "$mount/target" "$scratch/written" $block >"$scratch/said" &
+    copier=$!
+    wait_for grep -q SIGSTOP "$trace" || fail "$(cat "$trace" "$scratch/said")"
+    grep -q 'copy_file_range(.*= 262144' "$trace" || fail "it was not stopped after a step: $(cat "$trace")"
+    dd if=/bin/bash of="$1/target" bs=$block seek=$((2 * size / block)) count=4 conv=notrunc,fsync status=none
+    kill -CONT "$(sed -n '$s/ .*//p' "$trace")"
+    wait $copier || fail "the copy ended with $?: $(cat "$scratch/said")"
+    assert_same "$scratch/written" "$server_side/source"
+    cmp -n $size "$scratch/written" "$server_side/target"
+    cmp -i 0:$((2 * size)) -n $((4 * block)) /bin/bash "$server_side/target" ||
+        fail "what was written behind the copy in $1 is not there: $(cat "$report")"
+}
+
+written_behind_by_each() {
+    written_behind "$mount"
+    written_behind "$server_side"
+}
+
 # Without any change the copy is the server's; otherwise nothing above would be tried.
 undisturbed() {
     prepare_files cached
@@ -147,6 +173,7 @@ on_mount() { # NAME
 nfs_cases() {
     on_nfs ext4 actimeo=60 || fail "cannot mount ext4"
     verdict "undisturbed, NFS of ext4" undisturbed
+    verdict "something is written behind the destination during a step, NFS of ext4" written_behind_by_each
     on_mount "NFS of ext4"
     # What differs where the server shares blocks.
     on_nfs xfs actimeo=60 || fail "cannot mount xfs"
@@ -175,4 +202,4 @@ smb_cases() {
 }
 
 make_source "$scratch/original" $size
-on_file_servers "$file_servers" 11 7
+on_file_servers "$file_servers" 12 7
