@@ -41,7 +41,7 @@ bool owned_is_lenders(void);
 
 static inline bool owned_by_child(void)
 {
-    return owned_lender && !owned_is_lenders();
+    return __builtin_expect(owned_lender != 0, false) && !owned_is_lenders();
 }
 
 /* Opened, closed, or made to mean what another number means. */

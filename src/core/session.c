@@ -287,8 +287,11 @@ void session_adapt(struct session *s, long ns)
         s->window *= 16;
     else if (ns < LONG_CALL_NS / 2)
         s->window *= 2;
-    if (s->window > LAST_WINDOW)
-        s->window = LAST_WINDOW;
+    size_t longest = s->engine->longest_step ? s->engine->longest_step(&s->pair) : LAST_WINDOW;
+    if (longest > LAST_WINDOW)
+        longest = LAST_WINDOW;
+    if (s->window > longest)
+        s->window = longest;
 }
 
 /* The program's writes since the last step, which the scratch holds where the engine does not freeze the source. */

@@ -26,6 +26,7 @@ struct file_pair {
     unsigned kernel;      /* as LINUX_VERSION_CODE */
     bool compares;        /* the program's buffers are compared with the source, so the source is read all the same */
     bool no_clone;        /* the server engine's: it has found that these files cannot share extents */
+    size_t longest_copy;  /* the server engine's: bytes of one copy that is no clone; 0: not known yet */
     bool smb_alone;    /* the user's word that nobody else changes what is copied on SMB shares (OFFLOAD_SMB_ALONE) */
     bool array_failed; /* the array engine's: the disks are not to be asked again for these files */
     enum reason why;   /* what an engine whose copy() failed knows better than its `failure`; or REASON_NONE */
@@ -79,6 +80,9 @@ struct engine {
 
     /* The files lie on a server, whom others may ask too: a look at one must ask the server, and may have to wait. */
     bool remote;
+
+    /* NULL, or: how many bytes one call of copy() does at most, as far as that is known by now. */
+    size_t (*longest_step)(const struct file_pair *pair);
 
     /*
      * NULL, or: whether the source is in truth as this machine has just found it. For a server whose client may answer

@@ -177,6 +177,28 @@ static bool clone_range(struct file_pair *pair, off_t from, off_t to, size_t n)
     return false;
 }
 
+/*
+ * Linux's NFS client has more than two reads' bytes (rsize) copied in the background, and waits for the server's word that
+ * it is done, which can be lost: for ever, before Linux 6.14 (__nfs4_copy_file_range() in fs/nfs/nfs4file.c,
+ * handle_async_copy() in fs/nfs/nfs42proc.c). What st_blksize tells is the bytes of a write, and mounts have both alike.
+ */
+static size_t find_longest_copy(const struct file_pair *pair)
+{
+    struct statx now;
+    if (pair->destination_fs != NFS_SUPER_MAGIC)
+        return LONGEST_COPY;
+    if (KERNEL(SYS_statx, pair->source, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &now) < 0 ||
+        now.stx_blksize < CLONE_BLOCK)
+        return CLONE_BLOCK;
+    size_t two = (size_t)2 * now.stx_blksize;
+    return two < LONGEST_COPY ? two : LONGEST_COPY;
+}
+
+static size_t longest_step(const struct file_pair *pair)
+{
+    return pair->longest_copy ? pair->longest_copy : SIZE_MAX;
+}
+
 /* What this thread has made dirty of any file, in blocks of 512 bytes. */
 static long dirtied(void)
 {
@@ -189,7 +211,9 @@ static int64_t copy(struct file_pair *pair, off_t from, off_t to, size_t n)
 {
     if (clone_range(pair, from, to, n))
         return (int64_t)n;
-    size_t step = n < LONGEST_COPY ? n : LONGEST_COPY;
+    if (!pair->longest_copy)
+        pair->longest_copy = find_longest_copy(pair);
+    size_t step = n < pair->longest_copy ? n : pair->longest_copy;
     long before = dirtied();
     long copied = KERNEL(SYS_copy_file_range, pair->source, &from, pair->destination, &to, step, 0);
     if (dirtied() == before && copied != -EXDEV && copied != -EOPNOTSUPP)
@@ -214,5 +238,6 @@ const struct engine engine_server = {
     .granule = granule,
     .freezes_source = false,
     .remote = true,
+    .longest_step = longest_step,
     .confirms = confirms,
 };

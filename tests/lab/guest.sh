@@ -68,6 +68,8 @@ prepare_nfs() {
     # The shortest that the kernel takes: a client that the server remembers from before may come back for as long.
     echo 10 >/proc/fs/nfsd/nfsv4leasetime
     echo 10 >/proc/fs/nfsd/nfsv4gracetime
+    # What a server of more memory has by itself, and its clients read and write at once.
+    echo $((1 << 20)) >/proc/fs/nfsd/max_block_size
     # Keeps what the server knows of its clients: one that knows none, or has them all back, does not wait for them.
     nfsdcld --pipefsdir /run/rpc_pipefs
     : >/etc/exports

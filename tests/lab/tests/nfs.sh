@@ -36,7 +36,7 @@ library_is_loaded() {
     run_preloaded grep -F "$library" /proc/self/maps >"$scratch/maps" || fail "$library is not in /proc/self/maps"
 }
 
-plan 11
+plan 12
 verdict "the library is loaded" library_is_loaded
 for fs in xfs ext4 btrfs; do
     on_nfs $fs || fail "cannot mount $fs"
@@ -49,3 +49,21 @@ two_exports() {
     assert_same /export/xfs/source /export/ext4/across
 }
 verdict "one server copies between two exports" two_exports
+
+# The client has a longer COPY made in the background, and waits for the server's word of it (CB_OFFLOAD, RFC 7862 16.1), which
+# can be lost. A program that copies by itself shows that the server would take more at once.
+no_copy_is_longer_than_two_reads() {
+    local before by_itself by_library
+    make_source "$mount/source" $size
+    before=$(nfs_calls "$mount" COPY)
+    copy_by_server "$mount/source" "$mount/target"
+    by_itself=$(($(nfs_calls "$mount" COPY) - before))
+    rm "$mount/target"
+    run_reported dd if="$mount/source" of="$mount/target" bs=1M status=none
+    assert_reported offloaded $size
+    by_library=$(($(nfs_calls "$mount" COPY) - before - by_itself))
+    [ $by_itself -lt $((size >> 18)) ] || fail "a program by itself takes $by_itself calls"
+    [ $by_library -ge $((size >> 18)) ] || fail "$by_library calls are too few"
+}
+on_nfs ext4 nosharecache,rsize=131072,wsize=131072 || fail "cannot mount ext4"
+verdict "no copy is longer than two reads" no_copy_is_longer_than_two_reads
