@@ -223,7 +223,7 @@ static int receive_descriptor(int over)
 }
 
 /* A helper that was there before: it writes through the description that it is sent, when it is told. */
-static void passed_before_the_copy(void)
+static void passed_by_a_number(bool duplicate)
 {
     int ends[2];
     char byte = 0;
@@ -240,13 +240,24 @@ static void passed_before_the_copy(void)
         _exit(0);
     }
     open_both();
-    send_descriptor(ends[0], copy);
+    send_descriptor(ends[0], duplicate ? dup(copy) : copy);
     copy_blocks(HALF);
+    say("size", size_of_copy());
     if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
         die("socket");
     copy_blocks(3);
     wait(NULL);
     say_place();
+}
+
+static void passed_before_the_copy(void)
+{
+    passed_by_a_number(false);
+}
+
+static void duplicate_passed_before_the_copy(void)
+{
+    passed_by_a_number(true);
 }
 
 /* The program is sent a description that its sender goes on to use; its number was one of its own before. */
@@ -1310,6 +1321,7 @@ static const struct corner {
     CORNER(buffer_in_the_copy_itself),
     CORNER(buffer_in_the_source_itself),
     CORNER(passed_before_the_copy),
+    CORNER(duplicate_passed_before_the_copy),
     CORNER(received_with_an_old_number),
     CORNER(puts_on_standard_output),
     CORNER(perror_on_standard_error),
