@@ -1060,7 +1060,7 @@ Test(arrayfiles, a_new_file_is_given_blocks)
 
 Test(arrayfiles, blocks_are_given_for_what_a_command_copies)
 {
-    static const size_t commands_of[] = {6 * MIB, 64 * MIB}, blocks_of[] = {6 * MIB, 16 * MIB};
+    static const size_t commands_of[] = {6 * MIB + 512, 64 * MIB}, blocks_of[] = {6 * MIB, 16 * MIB};
     for (int i = 0; i < 2; i++) {
         takes.command_bytes = commands_of[i];
         takes.ranges = 64;
@@ -1081,6 +1081,15 @@ Test(arrayfiles, a_disk_that_does_not_fill_blocks_gets_no_new_file)
     cr_expect_eq(allocated, 0);
     cr_expect_eq(length(&f), 0);
     close_files(&f);
+}
+
+Test(arrayfiles, a_partition_has_its_disks_word)
+{
+    struct file_pair pair = {.destination_device = makedev(8, 1)};
+    sysfstree_put("8:1", "partition", "1\n");
+    cr_expect_not(allocate_may_work(&pair));
+    sysfstree_put("8:1", "../queue/write_zeroes_unmap_max_bytes", "4096\n");
+    cr_expect(allocate_may_work(&pair));
 }
 
 Test(arrayfiles, where_there_are_no_blocks_nothing_is_done)
