@@ -1204,10 +1204,14 @@ Test(arrayfiles, a_new_file_ends_with_the_sources_hole)
 Test(arrayfiles, a_hole_of_both_stays_one)
 {
     struct files f = open_growing(4 * MIB, 4 * MIB);
+    struct stat before, after;
     make_hole(f.source_path, 3 * MIB, MIB);
     make_hole(f.destination_path, 3 * MIB, MIB);
+    fstat(f.pair.destination, &before);
     cr_expect_eq(copy_all(&f, f.n), f.n);
+    fstat(f.pair.destination, &after);
     cr_expect_eq(allocated, 0);
+    cr_expect_eq(after.st_blocks, before.st_blocks);
     cr_expect(is_hole(f.destination_path, 3 * MIB, MIB));
     cr_expect_eq(length(&f), (off_t)f.n);
     close_files(&f);
