@@ -23,7 +23,6 @@ void process_handover(void)
         originals_resolve();
     copy_settle_all();
     owned_forget_all();
-    owned_take_back();
 }
 
 /* vfork(2), clone(2): the child has a table of descriptors of its own, and memory of ours. */

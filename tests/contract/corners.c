@@ -1243,6 +1243,47 @@ static void number_is_used_by_a_child_in_our_memory(void)
     say("size", size_of_copy());
 }
 
+static int turns[2][2];
+
+/* Its child does not run in this process's memory. */
+static void *fork_when_told(void *nothing)
+{
+    char byte;
+    int child;
+
+    if (read(turns[0][0], &byte, 1) != 1)
+        die("pipe");
+    child = fork();
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+    raw(SYS_write, turns[1][1], (long)&byte, 1, 0);
+    return nothing;
+}
+
+/* The child's number is the copy's, and another thread starts a process before the child opens it. */
+static void forked_beside_a_child_in_our_memory(void)
+{
+    pthread_t other;
+    char byte = 0;
+    int child;
+
+    if (pipe(turns[0]) < 0 || pipe(turns[1]) < 0 || pthread_create(&other, NULL, fork_when_told, NULL))
+        die("thread");
+    child = vfork();
+    if (child == 0) {
+        raw(SYS_write, turns[0][1], (long)&byte, 1, 0);
+        raw(SYS_read, turns[1][0], (long)&byte, 1, 0);
+        close(copy);
+        _exit(open("/dev/null", O_WRONLY) != copy);
+    }
+    waitpid(child, &child, 0);
+    pthread_join(other, NULL);
+    say("child", child);
+    copy_blocks(HALF);
+    say("size", size_of_copy());
+}
+
 /* It puts the terminal in the place of descriptors 0 to 2. */
 static void terminal_in_the_copys_place(void)
 {
@@ -1404,6 +1445,7 @@ static const struct corner {
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
     CORNER(number_is_used_by_a_child_in_our_memory),
+    CORNER(forked_beside_a_child_in_our_memory),
     CORNER(terminal_in_the_copys_place),
     CORNER(limited_by_an_old_name),
     CORNER(looked_for_in_a_tree),
