@@ -1210,6 +1210,37 @@ static void copy_is_given_other_attributes(void)
     }
 }
 
+/* Right behind the program, in the block that it is in the middle of. */
+static void writes_and_sets_the_time_back(int turn)
+{
+    int fd = open("copy", O_RDWR);
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || pwrite(fd, "a marker", 8, HALF * BLOCK + 200) != 8)
+        _exit(1 + turn);
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    if (futimens(fd, times) < 0)
+        _exit(1);
+    close(fd);
+}
+
+/* The marker stays. What else is left behind the program may be more than without the library. */
+static void copy_is_written_and_dated_back(void)
+{
+    int child = told_child(writes_and_sets_the_time_back);
+    char bytes[8] = "";
+
+    copy_blocks(HALF);
+    say("part", write(copy, buffer, (size_t)read(source, buffer, 100)));
+    if (write(child, bytes, 1) != 1 || read(child, bytes, 1) != 1)
+        die("socket");
+    close(copy);
+    copy = open("copy", O_RDWR);
+    say("read", pread(copy, bytes, 8, HALF * BLOCK + 200));
+    say("same", memcmp(bytes, "a marker", 8) == 0);
+    ftruncate(copy, HALF * BLOCK);
+}
+
 /* ---- by names that lead to the copy all the same ------------------------------------------------------ */
 
 static void cloned_from_in_mid_copy(void)
@@ -1442,6 +1473,7 @@ static const struct corner {
     CORNER(copy_is_appended_to),
     CORNER(copy_is_punched),
     CORNER(copy_is_given_other_attributes),
+    CORNER(copy_is_written_and_dated_back),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
     CORNER(number_is_used_by_a_child_in_our_memory),
