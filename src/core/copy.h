@@ -252,7 +252,8 @@ static inline int copy_duplicated(int from, int fd)
     if (fd >= 0) {
         recogniser_forget(fd);
         owned_set(fd, owned_holds(from));
-        if (owned_holds_pipe(from))
+        /* Nor is what a number leads to that is not remembered, by which it may be handed on. */
+        if (owned_holds_pipe(from) || fd >= OWNED_RANGE)
             owned_set(from, false);
         copy_look(fd);
     }

@@ -1,27 +1,22 @@
 #include "owned.h"
 
-#include "syscalls.h"
+#include "table.h"
 
 #include <string.h>
 
 uint8_t owned[OWNED_RANGE];
-int owned_lender;
+bool owned_lent;
 
-bool owned_is_lenders(void)
+bool owned_is_childs(void)
 {
-    return KERNEL(SYS_getpid) == owned_lender;
+    return table_is_anothers();
 }
 
 void owned_lend(void)
 {
-    owned_lender = (int)KERNEL(SYS_getpid);
-}
-
-/* Not by the child itself. A child that has memory of its own begins without a lender, as what it was made of has now. */
-void owned_take_back(void)
-{
-    if (owned_lender && owned_is_lenders())
-        owned_lender = 0;
+    /* There must be one to tell a child by. */
+    table_make_own();
+    owned_lent = true;
 }
 
 void owned_forget_all(void)

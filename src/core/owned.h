@@ -31,17 +31,17 @@ static inline bool owned_holds_pipe(int fd)
 }
 
 /*
- * The process that has had a child in its memory (vfork(2)), or 0. What the child opens in a table of descriptors of its own
- * would be taken for this process's, by the same numbers.
+ * Whether the process, or one that it is a fork of, has had a child in its memory (vfork(2)). What such a child opens in a
+ * table of descriptors of its own would be taken for this process's, by the same numbers.
  */
-extern int owned_lender;
+extern bool owned_lent;
 
-/* Whether this process is that one, and no such child. */
-bool owned_is_lenders(void);
+/* Whether this is such a child. System calls only. */
+bool owned_is_childs(void);
 
 static inline bool owned_by_child(void)
 {
-    return __builtin_expect(owned_lender != 0, false) && !owned_is_lenders();
+    return __builtin_expect(owned_lent, false) && owned_is_childs();
 }
 
 /* Opened, closed, or made to mean what another number means. */
@@ -61,8 +61,7 @@ static inline void owned_set_pipe(int fd)
 /* A child is about to be started, which inherits them all. */
 void owned_forget_all(void);
 
-/* A child is about to be started that may run in this process's memory; or one that does not. System calls only. */
+/* A child is about to be started that may run in this process's memory. System calls only. */
 void owned_lend(void);
-void owned_take_back(void);
 
 #endif

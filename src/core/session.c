@@ -740,7 +740,9 @@ static bool is_of_bytes(const struct session *s, const struct file_state *now)
  * The destination is not as it was left, but no longer or shorter: something in the process may have written through the
  * descriptor where no hook sees it, as stdio does behind descriptor 1. Its offset tells up to where. Or another process has
  * set what is no byte of the file (chmod(2), rename(2), setxattr(2)). What lies in the blocks behind that is the engine's as
- * long as these are the source's too, or those that were put there: who writes there gives the file others.
+ * long as these are the source's too, or those that were put there: who writes there gives the file others. The block that
+ * the program has come to the middle of is one of them, unless it has been written to unseen: another process may have written
+ * there and set the time back.
  */
 static void cut_behind_unseen_change(struct session *s)
 {
@@ -751,9 +753,9 @@ static void cut_behind_unseen_change(struct session *s)
     if (s->engine->remote || at < s->mark || at >= s->frontier || block <= 0 || !guard_look(destination, &now) ||
         !guard_same_file(&now, &s->left) || now.size != s->frontier || (at == s->mark && is_of_bytes(s, &now)))
         return;
-    off_t whole = (at + block - 1) / block * block;
-    if (has_what_was_put(s, whole) ||
-        sharing_all(s->pair.source, whole - s->shift, destination, whole, s->frontier - whole))
+    off_t first = (at == s->mark ? at : at + block - 1) / block * block;
+    if (has_what_was_put(s, first) ||
+        sharing_all(s->pair.source, first - s->shift, destination, first, s->frontier - first))
         cut_at(s, at);
 }
 

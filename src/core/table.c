@@ -65,6 +65,19 @@ static void block_signals(uint64_t *blocked)
         signals_let_end(*blocked);
 }
 
+void table_make_own(void)
+{
+    own_table();
+}
+
+bool table_is_anothers(void)
+{
+    if (!LOAD(table))
+        return true;
+    int owner = LOAD(table->owner);
+    return owner && owner != (int)KERNEL(SYS_getpid);
+}
+
 bool table_enter(uint64_t *blocked)
 {
     if (!own_table())

@@ -32,6 +32,12 @@ bool table_enter(uint64_t *blocked);
  */
 bool table_enter_running(uint64_t *blocked);
 
+/* Makes the table this process's, if it is nobody's. By it a child in this memory is told from this process and its forks. */
+void table_make_own(void);
+
+/* Whether the table is another process's, in whose memory this one runs, or there is none: after table_make_own() only. */
+bool table_is_anothers(void);
+
 /* Ends what table_enter() or table_enter_running() began. */
 void table_leave(uint64_t blocked);
 

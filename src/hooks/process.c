@@ -23,7 +23,6 @@ void process_handover(void)
         originals_resolve();
     copy_settle_all();
     owned_forget_all();
-    owned_take_back();
 }
 
 /* vfork(2), clone(2): the child has a table of descriptors of its own, and memory of ours. */
@@ -149,14 +148,14 @@ static bool concerns_no_file(long number)
     }
 }
 
-/* As fork(3) does: what the process has open is the child's too. */
-static bool starts_process(long number)
+/* As fork(3) and sendmsg(2) do: what the process has open is another one's too. */
+static bool shares_descriptors(long number)
 {
 #if defined(SYS_fork)
     if (number == SYS_fork || number == SYS_vfork)
         return true;
 #endif
-    return number == SYS_clone || number == SYS_clone3;
+    return number == SYS_clone || number == SYS_clone3 || number == SYS_sendmsg || number == SYS_sendmmsg;
 }
 
 static void before_system_call(long number, long a, long b)
@@ -185,7 +184,7 @@ EXPORT long syscall(long number, ...)
         owned_set((int)a[0], false);
     if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
         copy_mapping((int)a[4]);
-    if (starts_process(number))
+    if (shares_descriptors(number))
         owned_forget_all();
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);

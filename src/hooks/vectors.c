@@ -111,7 +111,8 @@ EXPORT int aio_write(struct aiocb *request)
 
 EXPORT int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent *event)
 {
-    for (int i = 0; i < count; i++)
+    /* In another mode the list is not looked at, and may be nowhere. */
+    for (int i = 0; (mode == LIO_WAIT || mode == LIO_NOWAIT) && i < count; i++)
         if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
             copy_leaving_for_later(list[i]->aio_fildes, list[i]->aio_lio_opcode != LIO_READ);
     copy_settle_streams();

@@ -194,7 +194,7 @@ static void buffer_in_the_source_itself(void)
 
 /* ---- descriptors ---------------------------------------------------------------------------------- */
 
-static void send_descriptor(int over, int fd)
+static void send_descriptor(int over, int fd, bool by_number)
 {
     char byte = 0, room[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec part = {&byte, 1};
@@ -205,7 +205,7 @@ static void send_descriptor(int over, int fd)
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(header), &fd, sizeof(int));
-    if (sendmsg(over, &message, 0) < 0)
+    if ((by_number ? syscall(SYS_sendmsg, over, &message, 0) : sendmsg(over, &message, 0)) < 0)
         die("sendmsg");
 }
 
@@ -223,7 +223,7 @@ static int receive_descriptor(int over)
 }
 
 /* A helper that was there before: it writes through the description that it is sent, when it is told. */
-static void passed_by_a_number(bool duplicate)
+static void passed_as(int from, bool by_number)
 {
     int ends[2];
     char byte = 0;
@@ -240,7 +240,7 @@ static void passed_by_a_number(bool duplicate)
         _exit(0);
     }
     open_both();
-    send_descriptor(ends[0], duplicate ? dup(copy) : copy);
+    send_descriptor(ends[0], from ? fcntl(copy, F_DUPFD, from) : copy, by_number);
     copy_blocks(HALF);
     say("size", size_of_copy());
     if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
@@ -252,12 +252,27 @@ static void passed_by_a_number(bool duplicate)
 
 static void passed_before_the_copy(void)
 {
-    passed_by_a_number(false);
+    passed_as(0, false);
 }
 
 static void duplicate_passed_before_the_copy(void)
 {
-    passed_by_a_number(true);
+    passed_as(3, false);
+}
+
+/* The library remembers of no more than 4096 numbers what they lead to. */
+static void high_duplicate_passed_before_the_copy(void)
+{
+    const struct rlimit many = {5000, 5000};
+
+    if (setrlimit(RLIMIT_NOFILE, &many) < 0)
+        die("setrlimit");
+    passed_as(4500, false);
+}
+
+static void passed_by_number_before_the_copy(void)
+{
+    passed_as(0, true);
 }
 
 /* The program is sent a description that its sender goes on to use; its number was one of its own before. */
@@ -273,7 +288,7 @@ static void received_with_an_old_number(void)
         die("socketpair");
     if (fork() == 0) {
         open_both();
-        send_descriptor(ends[1], copy);
+        send_descriptor(ends[1], copy, false);
         if (read(ends[1], &byte, 1) != 1 || write(copy, "a marker", 8) != 8 || write(ends[1], &byte, 1) != 1)
             _exit(1);
         _exit(0);
@@ -985,6 +1000,16 @@ static void listed_to_be_written_later(void)
     in_the_background_later(LIO_WRITE, true);
 }
 
+/* What libc refuses before it looks at the list. */
+static void listed_in_no_mode(void)
+{
+    struct aiocb **volatile nowhere = (struct aiocb **)8;
+
+    copy_blocks(HALF);
+    say("refused", lio_listio(99, nowhere, 2, NULL));
+    copy_blocks(3);
+}
+
 /* ---- others ---------------------------------------------------------------------------------------- */
 
 static pthread_barrier_t turn_of;
@@ -1185,6 +1210,37 @@ static void copy_is_given_other_attributes(void)
     }
 }
 
+/* Right behind the program, in the block that it is in the middle of. */
+static void writes_and_sets_the_time_back(int turn)
+{
+    int fd = open("copy", O_RDWR);
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || pwrite(fd, "a marker", 8, HALF * BLOCK + 200) != 8)
+        _exit(1 + turn);
+    const struct timespec times[2] = {st.st_atim, st.st_mtim};
+    if (futimens(fd, times) < 0)
+        _exit(1);
+    close(fd);
+}
+
+/* The marker stays. What else is left behind the program may be more than without the library. */
+static void copy_is_written_and_dated_back(void)
+{
+    int child = told_child(writes_and_sets_the_time_back);
+    char bytes[8] = "";
+
+    copy_blocks(HALF);
+    say("part", write(copy, buffer, (size_t)read(source, buffer, 100)));
+    if (write(child, bytes, 1) != 1 || read(child, bytes, 1) != 1)
+        die("socket");
+    close(copy);
+    copy = open("copy", O_RDWR);
+    say("read", pread(copy, bytes, 8, HALF * BLOCK + 200));
+    say("same", memcmp(bytes, "a marker", 8) == 0);
+    ftruncate(copy, HALF * BLOCK);
+}
+
 /* ---- by names that lead to the copy all the same ------------------------------------------------------ */
 
 static void cloned_from_in_mid_copy(void)
@@ -1213,6 +1269,47 @@ static void number_is_used_by_a_child_in_our_memory(void)
         _exit(open("/dev/null", O_WRONLY) != copy);
     }
     waitpid(child, &child, 0);
+    say("child", child);
+    copy_blocks(HALF);
+    say("size", size_of_copy());
+}
+
+static int turns[2][2];
+
+/* Its child does not run in this process's memory. */
+static void *fork_when_told(void *nothing)
+{
+    char byte;
+    int child;
+
+    if (read(turns[0][0], &byte, 1) != 1)
+        die("pipe");
+    child = fork();
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+    raw(SYS_write, turns[1][1], (long)&byte, 1, 0);
+    return nothing;
+}
+
+/* The child's number is the copy's, and another thread starts a process before the child opens it. */
+static void forked_beside_a_child_in_our_memory(void)
+{
+    pthread_t other;
+    char byte = 0;
+    int child;
+
+    if (pipe(turns[0]) < 0 || pipe(turns[1]) < 0 || pthread_create(&other, NULL, fork_when_told, NULL))
+        die("thread");
+    child = vfork();
+    if (child == 0) {
+        raw(SYS_write, turns[0][1], (long)&byte, 1, 0);
+        raw(SYS_read, turns[1][0], (long)&byte, 1, 0);
+        close(copy);
+        _exit(open("/dev/null", O_WRONLY) != copy);
+    }
+    waitpid(child, &child, 0);
+    pthread_join(other, NULL);
     say("child", child);
     copy_blocks(HALF);
     say("size", size_of_copy());
@@ -1322,6 +1419,8 @@ static const struct corner {
     CORNER(buffer_in_the_source_itself),
     CORNER(passed_before_the_copy),
     CORNER(duplicate_passed_before_the_copy),
+    CORNER(high_duplicate_passed_before_the_copy),
+    CORNER(passed_by_number_before_the_copy),
     CORNER(received_with_an_old_number),
     CORNER(puts_on_standard_output),
     CORNER(perror_on_standard_error),
@@ -1364,6 +1463,7 @@ static const struct corner {
     CORNER(written_in_the_background_later),
     CORNER(read_in_the_background_later),
     CORNER(listed_to_be_written_later),
+    CORNER(listed_in_no_mode),
     CORNER(another_thread_writes),
     CORNER(source_is_stored_into),
     CORNER(source_was_stored_into),
@@ -1373,9 +1473,11 @@ static const struct corner {
     CORNER(copy_is_appended_to),
     CORNER(copy_is_punched),
     CORNER(copy_is_given_other_attributes),
+    CORNER(copy_is_written_and_dated_back),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
     CORNER(number_is_used_by_a_child_in_our_memory),
+    CORNER(forked_beside_a_child_in_our_memory),
     CORNER(terminal_in_the_copys_place),
     CORNER(limited_by_an_old_name),
     CORNER(looked_for_in_a_tree),
