@@ -67,8 +67,8 @@ nvme_copies() { # BLOCKS
 
 # ---- files ----
 
-# Of two file systems on two of these disks, from the first one on, and behind each of them as much room for the tools that copy between disks and know
-# nothing of files.
+# Of two file systems on two of these disks, from the first one on, and behind each of them as much room for the tools that
+# copy between disks and know nothing of files.
 file_mib=256 first=0
 fs_bytes=$((640 << 20)) behind=$((660 << 11))
 

@@ -48,8 +48,8 @@ static inline void unseen_remove(struct unseen_use *set, int fd)
 }
 
 /*
- * The files that were ever mapped, or read or written in the background. A mapping stays when its descriptor is closed, and munmap(2) may take away a part of
- * it: so a file stays in the set, which knows it by a number made of its own. Another file may have the same one: that
+ * The files that were ever mapped, or read or written in the background. A mapping stays when its descriptor is closed,
+ * and munmap(2) may take away a part of it: so a file stays in the set, which knows it by a number made of its own. Another file may have the same one: that
  * costs a copy what would have run ahead. Threads may do both at the same time.
  */
 void unseen_add_file(dev_t device, ino_t inode);

@@ -179,7 +179,7 @@ static bool clone_range(struct file_pair *pair, off_t from, off_t to, size_t n)
 
 /*
  * Linux's NFS client has more than two reads' bytes (rsize) copied in the background, and waits for the server's word that
- * it is done, which can be lost: for ever, before Linux 6.14 (__nfs4_copy_file_range() in fs/nfs/nfs4file.c,
+ * it is done, which can be lost: then it waits on (__nfs4_copy_file_range() in fs/nfs/nfs4file.c,
  * handle_async_copy() in fs/nfs/nfs42proc.c). What st_blksize tells is the bytes of a write, and mounts have both alike.
  */
 static size_t find_longest_copy(const struct file_pair *pair)

@@ -8,9 +8,9 @@
 #include <sys/syscall.h>
 
 /*
- * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and execl(3) and clone(2)
- * take any number of arguments. So the hook keeps the registers that carry arguments, calls one of these, puts the
- * registers back and jumps to the original.
+ * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
+ * execl(3) and clone(2) take any number of arguments. So the hook keeps the registers that carry arguments, calls one of
+ * these, puts the registers back and jumps to the original.
  */
 void process_handover(void) __attribute__((visibility("hidden")));
 void process_lending(void) __attribute__((visibility("hidden")));
