@@ -1241,6 +1241,29 @@ static void copy_is_written_and_dated_back(void)
     ftruncate(copy, HALF * BLOCK);
 }
 
+/* The very blocks that are ahead, as another process's own work. */
+static void clones_the_source_too(int turn)
+{
+    struct file_clone_range range = {.src_fd = open("../source", O_RDONLY), .src_length = 4 << 20};
+    int fd = open("copy", O_RDWR);
+
+    if (ioctl(fd, FICLONERANGE, &range) < 0)
+        _exit(1 + turn);
+    close(fd);
+}
+
+static void copy_is_cloned_to(void)
+{
+    int child = told_child(clones_the_source_too);
+    char byte = 0;
+
+    copy_blocks(HALF);
+    if (write(child, &byte, 1) != 1 || read(child, &byte, 1) != 1)
+        die("socket");
+    close(copy);
+    say("size", size_of_copy());
+}
+
 /* ---- by names that lead to the copy all the same ------------------------------------------------------ */
 
 static void cloned_from_in_mid_copy(void)
@@ -1474,6 +1497,7 @@ static const struct corner {
     CORNER(copy_is_punched),
     CORNER(copy_is_given_other_attributes),
     CORNER(copy_is_written_and_dated_back),
+    CORNER(copy_is_cloned_to),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
     CORNER(number_is_used_by_a_child_in_our_memory),
