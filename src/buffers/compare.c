@@ -26,6 +26,9 @@
 /* Behind the scratch memory: where what it holds is read once more. Takes no memory where that is never done. */
 #define AGAIN ((size_t)64 << 10)
 
+/* Of the program's memory, asked for by one call: longer buffers are not all brought in before they are compared. */
+#define ASKED_AT_ONCE ((size_t)1 << 20)
+
 bool compare_is_memory(const void *bytes, size_t n)
 {
     return (uintptr_t)bytes < MEMORY_END && n <= MEMORY_END - (uintptr_t)bytes;
@@ -142,32 +145,48 @@ static bool equals(const char *buffer, const char *bytes, size_t n, const struct
     return true;
 }
 
+/* As compare_held(), of memory that is known to be readable. */
+static bool is_held(const char *buffer, size_t n, off_t from, const struct compare_scratch *scratch)
+{
+    return held_from(scratch, from) >= n && equals(buffer, scratch->bytes + (from - scratch->from), n, scratch);
+}
+
 enum reason compare_held(const void *buffer, size_t n, off_t from, const struct compare_scratch *scratch)
 {
     if (!compare_readable(buffer, n))
         return REASON_BUFFER_GONE;
-    bool equal = held_from(scratch, from) >= n && equals(buffer, scratch->bytes + (from - scratch->from), n, scratch);
-    return equal ? REASON_NONE : REASON_CHANGED_BYTES;
+    return is_held(buffer, n, from, scratch) ? REASON_NONE : REASON_CHANGED_BYTES;
 }
 
-enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch)
+/* As compare_buffer(), of memory that is known to be readable. */
+static enum reason compare_memory(const char *bytes, size_t n, int source, off_t from, struct compare_scratch *scratch)
 {
-    const char *bytes = buffer;
     bool ahead = n < COMPARE_SCRATCH;
     while (n) {
         if (!held_from(scratch, from))
             hold(scratch, source, from, ahead || n > COMPARE_SCRATCH ? COMPARE_SCRATCH : n);
-        /* Where nothing is held the source has ended, and a byte is one too many. */
-        size_t held = held_from(scratch, from), part = held ? held : 1;
-        part = n < part ? n : part;
-        enum reason why = compare_held(bytes, part, from, scratch);
-        if (why != REASON_NONE)
-            return why;
+        /* Where nothing is held the source has ended. */
+        size_t held = held_from(scratch, from), part = n < held ? n : held;
+        if (!part || !is_held(bytes, part, from, scratch))
+            return REASON_CHANGED_BYTES;
         bytes += part;
         from += (off_t)part;
         n -= part;
     }
     return REASON_NONE;
+}
+
+enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from, struct compare_scratch *scratch)
+{
+    const char *bytes = buffer;
+    enum reason why = REASON_NONE;
+    for (size_t part; n && why == REASON_NONE; n -= part) {
+        part = n < ASKED_AT_ONCE ? n : ASKED_AT_ONCE;
+        why = compare_readable(bytes, part) ? compare_memory(bytes, part, source, from, scratch) : REASON_BUFFER_GONE;
+        bytes += part;
+        from += (off_t)part;
+    }
+    return why;
 }
 
 enum reason compare_pieces(const struct iovec *pieces, size_t skip, size_t n, int source, off_t from,

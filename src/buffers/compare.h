@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 
 /* Bytes of scratch memory that a comparison needs: small enough to stay in a core's cache. */
-#define COMPARE_SCRATCH ((size_t)64 << 10)
+#define COMPARE_SCRATCH ((size_t)128 << 10)
 
 /*
  * What was read of the source last: a program that writes in small pieces has it read once for many of them. Whoever

@@ -213,7 +213,8 @@ Test(compare, the_source_is_read_once_for_many_small_writes)
         for (; done + lengths[i] <= SIZE; done += lengths[i])
             cr_assert_eq(compare_buffer(buffer + done, lengths[i], source, (off_t)(START + done), &scratch),
                          REASON_NONE);
-        cr_expect_leq(bytes_read() - before - asking, (long)SIZE, "writes of %zu bytes", lengths[i]);
+        /* The file that tells it has more digits the more was read. */
+        cr_expect_leq(bytes_read() - before - asking, (long)SIZE + 20, "writes of %zu bytes", lengths[i]);
     }
 }
 
