@@ -581,6 +581,16 @@ static __attribute__((noinline)) bool write_guessed(int fd, const struct program
     return served;
 }
 
+/*
+ * Whether the note tells what the write is of. Threads that share their buffers (qemu-img) leave each other notes that do
+ * not; such a write's source is looked for by content, if that is to be for this write alone.
+ */
+static bool tells_of(const struct read_note *note, const struct program_write *w)
+{
+    bool by_itself = w->at >= 0 && w->n >= EXACT_LEAST;
+    return !by_itself || *underway_single || guess_confirms(note, w);
+}
+
 static bool serve_write(int fd, const struct program_write *w)
 {
     bool running = false;
@@ -591,7 +601,7 @@ static bool serve_write(int fd, const struct program_write *w)
     if (running)
         return false;
     const struct read_note *note = recogniser_match(w->pieces->iov_base);
-    if (note)
+    if (note && tells_of(note, w))
         return recogniser_worth(note->fd, fd) && write_first(fd, w, note);
     bool may_be_ours = w->at >= 0 ? w->n >= EXACT_LEAST : owned_holds(fd);
     return may_be_ours && recogniser_may_guess(w->n) && write_guessed(fd, w);

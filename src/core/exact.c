@@ -28,13 +28,14 @@ bool exact_renew(struct session *s, const struct candidate *c)
  */
 static enum reason is_vacant(const struct session *s, off_t at, off_t end)
 {
-    off_t size = s->left.size;
+    int fd = s->pair.destination;
+    uint64_t fs = s->pair.destination_fs;
+    off_t size = s->left.size, within = end < size ? end : size;
     if (s->engine->in_place)
         return REASON_NONE;
-    if (holes_has_blocks(s->pair.destination, at, end < size ? end : size))
+    if (holes_has_blocks(fd, at, within) && !holes_are_unpromised(fd, fs, at, within))
         return REASON_OVERWRITES;
-    bool beyond = holes_are_promised(s->pair.destination, s->pair.destination_fs, at > size ? at : size, end);
-    return beyond ? REASON_OVERWRITES : REASON_NONE;
+    return holes_are_promised(fd, fs, at > size ? at : size, end) ? REASON_OVERWRITES : REASON_NONE;
 }
 
 /* How many of n bytes from there on can be copied at once: whole granules, or up to the end of both files. */

@@ -3,7 +3,6 @@
 #include "../buffers/compare.h"
 #include "exact.h"
 #include "guards.h"
-#include "recogniser.h"
 #include "settings.h"
 #include "syscalls.h"
 
@@ -131,6 +130,14 @@ static bool holds_in_any(struct candidate *c)
             return true;
     }
     return false;
+}
+
+bool guess_confirms(const struct read_note *note, const struct program_write *w)
+{
+    const struct iovec *first = w->pieces;
+    off_t from = recogniser_source_offset(note, first->iov_base);
+    return from >= 0 && compare_readable(first->iov_base, first->iov_len) &&
+           compare_begins(first->iov_base, first->iov_len, note->fd, from);
 }
 
 bool guess_source(struct candidate *c)

@@ -5,6 +5,7 @@
 #ifndef LIBOFFLOAD_GUESS_H
 #define LIBOFFLOAD_GUESS_H
 
+#include "recogniser.h"
 #include "session.h"
 
 #include <stdbool.h>
@@ -18,6 +19,12 @@
  * Safe in a signal handler.
  */
 bool guess_source(struct candidate *candidate);
+
+/*
+ * Whether the note's place in its file holds the first and last bytes of the write. Not where another thread has read to
+ * the same memory since, of which this one has no note. Safe in a signal handler.
+ */
+bool guess_confirms(const struct read_note *note, const struct program_write *write);
 
 /*
  * A guess that finds nothing, or whose candidate comes to nothing, makes further ones rarer: the thread's next is made

@@ -19,6 +19,12 @@ bool holes_has_blocks(int fd, off_t from, off_t end);
 bool holes_are_promised(int fd, uint64_t fs_type, off_t from, off_t end);
 
 /*
+ * Whether the blocks that the range has, within the file, hold nothing and were not asked for: XFS gives a file with a hint
+ * for its extents' size (FS_IOC_FSSETXATTR, which qemu-img sets) more than it needs. Needs Linux 6.5. fs_type as above.
+ */
+bool holes_are_unpromised(int fd, uint64_t fs_type, off_t from, off_t end);
+
+/*
  * Makes that range of the file a hole, as if it had never been written to: whole blocks are given back, the rest of it
  * reads as zeros. False if the file system cannot. The file's size stays, its times are this moment's.
  */

@@ -6,18 +6,22 @@ usage: exact-then.py ACTION
 Prints what each call returned and what it shows: all of it must be the same with the library and without, and so must
 the files that are left.
 """
+import concurrent.futures
 import ctypes
 import errno
+import fcntl
 import hashlib
 import mmap
 import os
 import resource
 import signal
+import struct
 import sys
 import threading
 
 BLOCK = 1 << 17
 libc = ctypes.CDLL(None, use_errno=True)
+FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_XFLAG_EXTSIZE = 0x801C581F, 0x401C5820, 0x800
 SYS_COPY_FILE_RANGE, SYS_FALLOCATE = (326, 285) if os.uname().machine == "x86_64" else (285, 47)
 
 
@@ -103,6 +107,25 @@ def pwrites_at_once_from_four_threads(source, copy):
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def pwrites_from_memory_that_another_thread_reads_to(source, copy):
+    memory = mmap.mmap(-1, BLOCK)
+    os.preadv(source, [memory], 0)
+    os.pwrite(copy, memory, 0)
+    with concurrent.futures.ThreadPoolExecutor(1) as other:
+        for at in blocks(source)[1:]:
+            n = other.submit(os.preadv, source, [memory], at).result()
+            tell(os.pwrite, copy, memoryview(memory)[:n], at)
+
+
+def pwrites_to_extents_of_a_wanted_size(source, copy):
+    attributes = bytearray(28)
+    tell(fcntl.ioctl, copy, FS_IOC_FSGETXATTR, attributes)
+    flags, size, *rest = struct.unpack("=7I", attributes)
+    tell(fcntl.ioctl, copy, FS_IOC_FSSETXATTR, struct.pack("=7I", flags | FS_XFLAG_EXTSIZE, 1 << 23, *rest))
+    os.pwrite(copy, b"x", os.fstat(source).st_size - 1)
+    pwrites(source, copy)
 
 
 def pwrites_in_two_processes(source, copy):

@@ -25,6 +25,13 @@ becomes_clones() { # ACTION
     [ "$common" -ge $((64 * 65536)) ] || fail "source and ours/copy share $common bytes"
 }
 
+takes_what_was_not_asked_for() {
+    local major minor
+    IFS=. read -r major minor _ <<<"$(uname -r)"
+    [ $((major * 1000 + ${minor%%[!0-9]*})) -ge 6005 ] || skip "Linux 6.5 is needed"
+    becomes_clones pwrites-to-extents-of-a-wanted-size
+}
+
 # What posix_fallocate(3) promised is there still: no block of the file is shared.
 keeps_its_space() {
     as_plain pwrites-where-space-was-promised
@@ -66,9 +73,10 @@ reflink_filesystem() {
     while read -r action; do
         verdict "$action, on $fs" as_plain "$action"
     done <"$scratch/actions"
-    for action in pwrites pwrites-backwards pwrites-in-two-processes writes-over-a-hole writes-to-what-is-mapped; do
+    for action in $shared; do
         verdict "$action: the blocks are shared, on $fs" becomes_clones "$action"
     done
+    verdict "blocks that XFS gave by itself take a clone, on $fs" takes_what_was_not_asked_for
     verdict "space that was promised stays, on $fs" keeps_its_space
     if command -v busybox >/dev/null; then
         verdict "sendfile to redirected output is shared, on $fs" redirected_output
@@ -86,8 +94,11 @@ no_reflink_filesystem() {
     verdict "copy_file_range is served by an engine that the kernel does not have, on $fs" is_served ranges-of-whole-blocks copy_file_range
 }
 
+shared='pwrites pwrites-backwards pwrites-in-two-processes pwrites-from-memory-that-another-thread-reads-to
+    writes-over-a-hole writes-to-what-is-mapped'
 python3 "$program" --list >"$scratch/actions"
 actions=$(wc -l <"$scratch/actions")
-plan $((2 * (actions + 7) + 2 * actions + 1))
-on_each "xfs btrfs" $((actions + 7)) reflink_filesystem
+each=$((actions + $(wc -w <<<"$shared") + 3))
+plan $((2 * each + 2 * actions + 1))
+on_each "xfs btrfs" $each reflink_filesystem
 on_each ext4 $((2 * actions + 1)) no_reflink_filesystem

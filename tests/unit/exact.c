@@ -1,5 +1,6 @@
 /* One write, or one copy by the kernel, offloaded at its own place. */
 #include "core/exact.h"
+#include "core/cachestat.h"
 #include "core/holes.h"
 
 #include "files.h"
@@ -167,6 +168,53 @@ Test(exact, space_that_was_promised_behind_the_end_stays)
     candidate_of(SIZE, 0, 0, 0, N);
     cr_assert_eq(fallocate(c.destination, FALLOC_FL_KEEP_SIZE, 0, (off_t)SIZE), 0);
     expect_refused(REASON_OVERWRITES, 0);
+}
+
+/* The destination has a hint as qemu-img sets it: with its first byte XFS gives it all blocks up to SIZE. */
+static void with_large_extents(void)
+{
+    struct fsxattr attributes;
+    struct cache_state pages;
+    candidate_of(SIZE, 0, 0, (off_t)N, N);
+    cr_assert_eq(ioctl(c.destination, FS_IOC_FSGETXATTR, &attributes), 0);
+    attributes.fsx_xflags |= FS_XFLAG_EXTSIZE;
+    attributes.fsx_extsize = SIZE;
+    if (ioctl(c.destination, FS_IOC_FSSETXATTR, &attributes) < 0 || cachestat_of(c.destination, 0, 1, &pages) < 0)
+        cr_skip_test("XFS and Linux 6.5 are needed");
+    cr_assert_eq(ftruncate(c.destination, (off_t)SIZE), 0);
+    cr_assert_eq(pwrite(c.destination, "x", 1, 0), 1);
+    cr_assert_not(vacant((off_t)N, (off_t)(2 * N)));
+}
+
+Test(exact, blocks_that_nobody_asked_for_are_no_data)
+{
+    with_large_extents();
+    cr_expect_eq(write_it(), REASON_NONE);
+    cr_expect(holds((off_t)N, 0, N));
+    cr_expect_eq(file_size(c.destination), SIZE);
+}
+
+Test(exact, what_is_in_the_page_cache_alone_is_data)
+{
+    with_large_extents();
+    cr_assert_eq(pwrite(c.destination, "x", 1, (off_t)(2 * N) - 1), 1);
+    expect_refused(REASON_OVERWRITES, (off_t)SIZE);
+}
+
+Test(exact, what_has_left_the_page_cache_is_data)
+{
+    with_large_extents();
+    cr_assert_eq(pwrite(c.destination, "x", 1, (off_t)N + 4096), 1);
+    cr_assert_eq(fsync(c.destination), 0);
+    cr_assert_eq(posix_fadvise(c.destination, 0, 0, POSIX_FADV_DONTNEED), 0);
+    expect_refused(REASON_OVERWRITES, (off_t)SIZE);
+}
+
+Test(exact, blocks_that_were_asked_for_as_well_stay)
+{
+    with_large_extents();
+    cr_assert_eq(posix_fallocate(c.destination, 0, (off_t)SIZE), 0);
+    expect_refused(REASON_OVERWRITES, (off_t)SIZE);
 }
 
 Test(exact, an_engine_in_place_takes_what_is_there)

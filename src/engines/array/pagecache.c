@@ -1,23 +1,12 @@
 #include "pagecache.h"
 
+#include "../../core/cachestat.h"
 #include "../../core/syscalls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/mman.h>
-
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
-
-/* linux/mman.h has these since Linux 6.5. */
-struct cache_range {
-    uint64_t from, n;
-};
-struct cache_state {
-    uint64_t cached, dirty, written_back, evicted, recently_evicted;
-};
 
 /* Pages come in pieces of up to that size and alignment, and one that reaches out of what is dropped stays. */
 #define LARGEST_PIECE ((uint64_t)2 << 20)
@@ -53,9 +42,8 @@ static bool none_by_mincore(int fd, uint64_t from, uint64_t n)
 
 static bool none_is_cached(int fd, uint64_t from, uint64_t n)
 {
-    struct cache_range range = {from, n};
     struct cache_state state;
-    long result = KERNEL(SYS_cachestat, fd, &range, &state, 0);
+    long result = cachestat_of(fd, from, n, &state);
     if (result == -ENOSYS || result == -EPERM)
         return none_by_mincore(fd, from, n);
     return result == 0 && state.cached == 0;
