@@ -103,9 +103,9 @@ same_time() {
         fail "plain it left a time of $(cat "$scratch/plain.time"), preloaded $(cat "$scratch/ours.time")"
 }
 
-# In hundredths of the whole blocks of the original, or of a copy that is shorter.
+# In hundredths of the whole blocks of the original, holes apart, or of a copy that is shorter.
 share() { # WAY
-    local original=source common size length
+    local original=source common size length stored
     case $command in
     *../holes*) original=holes ;;
     *../blocks*) original=blocks ;;
@@ -113,7 +113,9 @@ share() { # WAY
     esac
     [ ! -L "$1/original" ] || original=$(readlink -f "$1/original")
     read -r common size length < <("$extents" "$original" "$1/copy")
+    read -r stored _ < <("$extents" "$original")
     [ "$length" -ge "$size" ] || size=$length
+    [ "$stored" -ge "$size" ] || size=$stored
     echo $((common * 100 / (size / 4096 * 4096 + 1 - (size >= 4096))))
 }
 
