@@ -106,8 +106,16 @@ bool compare_take(struct compare_scratch *scratch, size_t n)
     if (at < 0 && at > -4096)
         return false;
     compare_drop(scratch);
-    *scratch = (struct compare_scratch){.bytes = (char *)at, .room = room};
+    *scratch = (struct compare_scratch){.bytes = (char *)at, .room = room, .step = COMPARE_SCRATCH};
     return true;
+}
+
+/* What a page costs, by what a call costs, decides; a step of the square root of both would be best. This is near it. */
+void compare_expect(struct compare_scratch *scratch, off_t whole)
+{
+    size_t step = whole > 0 ? (size_t)whole / 256 / COMPARE_LEAST * COMPARE_LEAST : COMPARE_LEAST;
+    step = step < COMPARE_LEAST ? COMPARE_LEAST : step;
+    scratch->step = step < COMPARE_SCRATCH ? step : COMPARE_SCRATCH;
 }
 
 void compare_drop(struct compare_scratch *scratch)
@@ -161,10 +169,10 @@ enum reason compare_held(const void *buffer, size_t n, off_t from, const struct 
 /* As compare_buffer(), of memory that is known to be readable. */
 static enum reason compare_memory(const char *bytes, size_t n, int source, off_t from, struct compare_scratch *scratch)
 {
-    bool ahead = n < COMPARE_SCRATCH;
+    bool ahead = n < scratch->step;
     while (n) {
         if (!held_from(scratch, from))
-            hold(scratch, source, from, ahead || n > COMPARE_SCRATCH ? COMPARE_SCRATCH : n);
+            hold(scratch, source, from, ahead || n > scratch->step ? scratch->step : n);
         /* Where nothing is held the source has ended. */
         size_t held = held_from(scratch, from), part = n < held ? n : held;
         if (!part || !is_held(bytes, part, from, scratch))

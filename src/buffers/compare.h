@@ -9,8 +9,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* Bytes of scratch memory that a comparison needs: small enough to stay in a core's cache. */
+/* The most that is read of the source at once: small enough to stay in a core's cache. */
 #define COMPARE_SCRATCH ((size_t)128 << 10)
+
+/* And the least. */
+#define COMPARE_LEAST ((size_t)16 << 10)
 
 /*
  * What was read of the source last: a program that writes in small pieces has it read once for many of them. Whoever
@@ -21,6 +24,7 @@ struct compare_scratch {
     size_t room; /* bytes there, COMPARE_SCRATCH or more */
     off_t from;  /* in the source */
     size_t held; /* bytes from there on, 0 if none */
+    size_t step; /* bytes that are read at once, COMPARE_LEAST to COMPARE_SCRATCH */
 };
 
 static inline void compare_forget(struct compare_scratch *scratch)
@@ -33,6 +37,12 @@ static inline void compare_forget(struct compare_scratch *scratch)
  * larger. False if the process may not have the memory: what there was stays.
  */
 bool compare_take(struct compare_scratch *scratch, size_t n);
+
+/*
+ * So many bytes are going to be compared in all. The first touch of a page costs more than a call for it, on a virtual
+ * machine fifty times as much, so of a small source less is read at once.
+ */
+void compare_expect(struct compare_scratch *scratch, off_t whole);
 
 /* Gives all of it back. */
 void compare_drop(struct compare_scratch *scratch);

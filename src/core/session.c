@@ -218,8 +218,9 @@ enum reason session_prove(struct session *s, const struct candidate *c)
         return REASON_NONE;
     if (!compare_take(&s->scratch, s->engine && !s->engine->freezes_source ? s->engine->first_step : 0))
         return REASON_NO_MEMORY;
+    compare_expect(&s->scratch, c->source_state.size - c->from);
     /* Enough to recognise a copy by; session_write() compares every byte. */
-    size_t n = c->n < COMPARE_SCRATCH ? c->n : COMPARE_SCRATCH;
+    size_t n = c->n < s->scratch.step ? c->n : s->scratch.step;
     enum reason why = compare_pieces(c->write->pieces, 0, n, c->source, c->from, &s->scratch, false);
     if (why != REASON_NONE)
         session_drop_proof(s);

@@ -218,6 +218,24 @@ Test(compare, the_source_is_read_once_for_many_small_writes)
     }
 }
 
+Test(compare, of_a_small_source_less_is_read_at_once)
+{
+    static const off_t wholes[] = {-1, 0, 1, 1 << 20, 8 << 20, (off_t)1 << 40};
+    static const size_t steps[] = {COMPARE_LEAST, COMPARE_LEAST,     COMPARE_LEAST,
+                                   COMPARE_LEAST, 2 * COMPARE_LEAST, COMPARE_SCRATCH};
+    long asking = bytes_read();
+    asking = bytes_read() - asking;
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+        compare_forget(&scratch);
+        compare_expect(&scratch, wholes[i]);
+        cr_expect_eq(scratch.step, steps[i], "of %ld bytes", (long)wholes[i]);
+        long before = bytes_read();
+        cr_assert_eq(compare_buffer(buffer, 1, source, START, &scratch), REASON_NONE);
+        cr_expect_leq(bytes_read() - before - asking, (long)steps[i] + 20);
+        cr_expect_eq(compare(SIZE), REASON_NONE);
+    }
+}
+
 Test(compare, what_is_held_is_used_until_it_is_forgotten)
 {
     cr_assert_eq(compare(1000), REASON_NONE);
