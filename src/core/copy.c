@@ -562,14 +562,6 @@ static bool write_from_source(struct candidate *c, const struct read_note *note)
     return served;
 }
 
-/* The write may be part of a copy, of bytes that were read as the note says. */
-static __attribute__((noinline)) bool write_first(int fd, const struct program_write *w, const struct read_note *note)
-{
-    struct candidate c = candidate_of(fd, w);
-    c.source = note->fd;
-    return write_from_source(&c, note);
-}
-
 /* Its bytes were read to other memory, or by another thread. */
 static __attribute__((noinline)) bool write_guessed(int fd, const struct program_write *w)
 {
@@ -582,13 +574,22 @@ static __attribute__((noinline)) bool write_guessed(int fd, const struct program
 }
 
 /*
- * Whether the note tells what the write is of. Threads that share their buffers (qemu-img) leave each other notes that do
- * not; such a write's source is looked for by content, if that is to be for this write alone.
+ * Whether the note tells what a write with an offset of its own is of. Threads that share their buffers (qemu-img) leave
+ * each other notes that do not: then its source is looked for by content.
  */
 static bool tells_of(const struct read_note *note, const struct program_write *w)
 {
-    bool by_itself = w->at >= 0 && w->n >= EXACT_LEAST;
-    return !by_itself || *underway_single || guess_confirms(note, w);
+    return w->at < 0 || w->n < EXACT_LEAST || *underway_single || guess_confirms(note, w);
+}
+
+/* The write may be part of a copy, of bytes that were read as the note says. */
+static __attribute__((noinline)) bool write_first(int fd, const struct program_write *w, const struct read_note *note)
+{
+    if (!tells_of(note, w))
+        return recogniser_may_guess(w->n) && write_guessed(fd, w);
+    struct candidate c = candidate_of(fd, w);
+    c.source = note->fd;
+    return write_from_source(&c, note);
 }
 
 static bool serve_write(int fd, const struct program_write *w)
@@ -601,7 +602,7 @@ static bool serve_write(int fd, const struct program_write *w)
     if (running)
         return false;
     const struct read_note *note = recogniser_match(w->pieces->iov_base);
-    if (note && tells_of(note, w))
+    if (note)
         return recogniser_worth(note->fd, fd) && write_first(fd, w, note);
     bool may_be_ours = w->at >= 0 ? w->n >= EXACT_LEAST : owned_holds(fd);
     return may_be_ours && recogniser_may_guess(w->n) && write_guessed(fd, w);
