@@ -583,12 +583,14 @@ static __attribute__((noinline)) bool write_guessed(int fd, const struct program
 
 /*
  * Whether the note tells what the write is of. Threads that share their buffers (qemu-img) leave each other notes that do
- * not; such a write's source is looked for by content, if that is to be for this write alone.
+ * not; such a write's source is looked for by content, if that is to be for this write alone and a guess is due: the look
+ * is as rare as guesses are, where a program changes what it has read.
  */
-static bool tells_of(const struct read_note *note, const struct program_write *w)
+static bool tells_of(const struct read_note *note, int fd, const struct program_write *w)
 {
     bool by_itself = w->at >= 0 && w->n >= EXACT_LEAST;
-    return !by_itself || *underway_single || guess_confirms(note, w);
+    bool looks = by_itself && !*underway_single && !recogniser_gave_up(note->fd, fd) && guess_is_due(w->n);
+    return !looks || !guess_contradicts(note, fd, w);
 }
 
 static bool serve_write(int fd, const struct program_write *w)
@@ -601,7 +603,7 @@ static bool serve_write(int fd, const struct program_write *w)
     if (running)
         return false;
     const struct read_note *note = recogniser_match(w->pieces->iov_base);
-    if (note && tells_of(note, w))
+    if (note && tells_of(note, fd, w))
         return recogniser_worth(note->fd, fd) && write_first(fd, w, note);
     bool may_be_ours = w->at >= 0 ? w->n >= EXACT_LEAST : owned_holds(fd);
     return may_be_ours && recogniser_may_guess(w->n) && write_guessed(fd, w);
