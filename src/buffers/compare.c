@@ -26,9 +26,6 @@
 /* Behind the scratch memory: where what it holds is read once more. Takes no memory where that is never done. */
 #define AGAIN ((size_t)64 << 10)
 
-/* Of the program's memory, asked for by one call: longer buffers are not all brought in before they are compared. */
-#define ASKED_AT_ONCE ((size_t)1 << 20)
-
 bool compare_is_memory(const void *bytes, size_t n)
 {
     return (uintptr_t)bytes < MEMORY_END && n <= MEMORY_END - (uintptr_t)bytes;
@@ -188,8 +185,9 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
 {
     const char *bytes = buffer;
     enum reason why = REASON_NONE;
+    /* Memory is asked for shortly before it is read: another thread may take it away. */
     for (size_t part; n && why == REASON_NONE; n -= part) {
-        part = n < ASKED_AT_ONCE ? n : ASKED_AT_ONCE;
+        part = n < COMPARE_SCRATCH ? n : COMPARE_SCRATCH;
         why = compare_readable(bytes, part) ? compare_memory(bytes, part, source, from, scratch) : REASON_BUFFER_GONE;
         bytes += part;
         from += (off_t)part;

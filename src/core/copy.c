@@ -575,17 +575,19 @@ static __attribute__((noinline)) bool write_guessed(int fd, const struct program
 
 /*
  * Whether the note tells what a write with an offset of its own is of. Threads that share their buffers (qemu-img) leave
- * each other notes that do not: then its source is looked for by content.
+ * each other notes that do not: then its source is looked for by content. That is found out as rarely as guesses are made,
+ * where a program changes what it has read.
  */
-static bool tells_of(const struct read_note *note, const struct program_write *w)
+static bool tells_of(const struct read_note *note, int fd, const struct program_write *w)
 {
-    return w->at < 0 || w->n < EXACT_LEAST || *underway_single || guess_confirms(note, w);
+    return w->at < 0 || w->n < EXACT_LEAST || *underway_single || !guess_is_due(w->n) ||
+           !guess_contradicts(note, fd, w);
 }
 
 /* The write may be part of a copy, of bytes that were read as the note says. */
 static __attribute__((noinline)) bool write_first(int fd, const struct program_write *w, const struct read_note *note)
 {
-    if (!tells_of(note, w))
+    if (!tells_of(note, fd, w))
         return recogniser_may_guess(w->n) && write_guessed(fd, w);
     struct candidate c = candidate_of(fd, w);
     c.source = note->fd;

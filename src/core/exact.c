@@ -158,6 +158,9 @@ static void count(struct session *s, const struct candidate *c, size_t n)
 static enum reason compare_all(struct session *s, const struct candidate *c)
 {
     compare_forget(&s->scratch);
+    /* What is beyond this write would be forgotten before the next. */
+    if (s->scratch.step > c->write->n)
+        s->scratch.step = c->write->n;
     return compare_pieces(c->write->pieces, 0, c->write->n, c->source, c->from, &s->scratch, false);
 }
 

@@ -132,12 +132,15 @@ static bool holds_in_any(struct candidate *c)
     return false;
 }
 
-bool guess_confirms(const struct read_note *note, const struct program_write *w)
+bool guess_contradicts(const struct read_note *note, int destination, const struct program_write *w)
 {
     const struct iovec *first = w->pieces;
-    off_t from = recogniser_source_offset(note, first->iov_base);
-    return from >= 0 && compare_readable(first->iov_base, first->iov_len) &&
-           compare_begins(first->iov_base, first->iov_len, note->fd, from);
+    struct candidate c = {.write = w, .n = w->n, .destination = destination};
+    struct file_state state;
+    if (!guard_look(destination, &c.destination_state) || !is_likely(&c, note->fd, &state))
+        return false;
+    return !compare_readable(first->iov_base, first->iov_len) ||
+           !holds(&c, note->fd, recogniser_source_offset(note, first->iov_base), state.size);
 }
 
 bool guess_source(struct candidate *c)

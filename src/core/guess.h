@@ -21,10 +21,11 @@
 bool guess_source(struct candidate *candidate);
 
 /*
- * Whether the note's place in its file holds the first and last bytes of the write. Not where another thread has read to
- * the same memory since, of which this one has no note. Safe in a signal handler.
+ * Whether the note's place in its file holds other first or last bytes than the write: another thread has read to the same
+ * memory since, of which this one has no note. No file is read that could not be the source of a guess, since to read a
+ * device or a file in /proc again may wait, or take what the program is yet to read. Safe in a signal handler.
  */
-bool guess_confirms(const struct read_note *note, const struct program_write *write);
+bool guess_contradicts(const struct read_note *note, int destination, const struct program_write *write);
 
 /*
  * A guess that finds nothing, or whose candidate comes to nothing, makes further ones rarer: the thread's next is made

@@ -70,7 +70,7 @@ static bool all_are_unwritten(int fd, off_t from, off_t end)
 
 /*
  * What was written may still be in the page cache alone, and its block still be marked as unwritten: first no page may be
- * there, which one that is being written back is until its block is marked (iomap_finish_ioend() in fs/iomap).
+ * there, which one that is being written back is until its block is marked (xfs_end_ioend_write() in fs/xfs/xfs_aops.c).
  */
 bool holes_are_unpromised(int fd, uint64_t fs_type, off_t from, off_t end)
 {

@@ -119,6 +119,16 @@ def pwrites_from_memory_that_another_thread_reads_to(source, copy):
             tell(os.pwrite, copy, memoryview(memory)[:n], at)
 
 
+def pwrites_behind_what_is_read_from_proc(source, copy):
+    memory = mmap.mmap(-1, BLOCK)
+    version = os.open("/proc/version", os.O_RDONLY)
+    with concurrent.futures.ThreadPoolExecutor(1) as other:
+        other.submit(os.getpid).result()
+        for at in (0, BLOCK):
+            os.preadv(version, [memory], 0)
+            tell(os.pwrite, copy, memory, at)
+
+
 def pwrites_to_extents_of_a_wanted_size(source, copy):
     attributes = bytearray(28)
     tell(fcntl.ioctl, copy, FS_IOC_FSGETXATTR, attributes)

@@ -32,6 +32,16 @@ takes_what_was_not_asked_for() {
     becomes_clones pwrites-to-extents-of-a-wanted-size
 }
 
+# What is in /proc may be gone with the first read of it (kmsg), and the second one wait for ever. Python calls preadv.
+is_read_once() {
+    rm -rf ours
+    mkdir ours
+    cd ours
+    trace_preloaded python3 "$program" pwrites-behind-what-is-read-from-proc >/dev/null
+    grep -q 'preadv2\?([0-9]*</proc/version>' "$trace" || fail "the program has not read /proc/version"
+    ! grep 'pread64([0-9]*</proc/version>' "$trace" || fail "the library reads /proc/version"
+}
+
 # What posix_fallocate(3) promised is there still: no block of the file is shared.
 keeps_its_space() {
     as_plain pwrites-where-space-was-promised
@@ -78,6 +88,7 @@ reflink_filesystem() {
     done
     verdict "blocks that XFS gave by itself take a clone, on $fs" takes_what_was_not_asked_for
     verdict "space that was promised stays, on $fs" keeps_its_space
+    verdict "what is in /proc is read by the program alone, on $fs" is_read_once
     if command -v busybox >/dev/null; then
         verdict "sendfile to redirected output is shared, on $fs" redirected_output
     else
@@ -98,7 +109,7 @@ shared='pwrites pwrites-backwards pwrites-in-two-processes pwrites-from-memory-t
     writes-over-a-hole writes-to-what-is-mapped'
 python3 "$program" --list >"$scratch/actions"
 actions=$(wc -l <"$scratch/actions")
-each=$((actions + $(wc -w <<<"$shared") + 3))
+each=$((actions + $(wc -w <<<"$shared") + 4))
 plan $((2 * each + 2 * actions + 1))
 on_each "xfs btrfs" $each reflink_filesystem
 on_each ext4 $((2 * actions + 1)) no_reflink_filesystem
