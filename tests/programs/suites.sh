@@ -177,7 +177,7 @@ print_table() {
 # Other people's tests, plain and with the library
 
 Made by \`bash tests/programs/suites.sh --all --coreutils DIR --table\`, which writes this file. DIR is the source of coreutils
-(\`apt-get source coreutils\`) after \`./configure\` and \`make src/getlimits\`; Python's tests are in the package libpython3.11-testsuite.
+(\`apt-get source coreutils\`) after \`./configure && make\`, of which only lib/config.h and src/getlimits are used: the programs are the installed ones. Python's tests are in the package libpython3.11-testsuite.
 Each module of Python's tests, and each test of coreutils, is run without the library and with it, on XFS with reflink on a loop device, with every
 file served however small it is (\`OFFLOAD_MIN_SIZE=1\`). The lists of verdicts must then be the same, test for test.
 
