@@ -150,8 +150,10 @@ prepare_coreutils() {
     cp -a "$source/tests" "$source/build-aux" "$source/init.cfg" coreutils
     cp "$source/lib/config.h" coreutils/config.h 2>/dev/null || : >coreutils/config.h
     cp "$source/src/getlimits" coreutils/src 2>/dev/null || true
+    # Which is what they call the program that is installed as install.
+    ln -s /usr/bin/install coreutils/src/ginstall
     version=$(cp --version | sed -n '1s/.* //p')
-    built=$(dpkg -L coreutils | sed -n 's|^\(/usr\)*/s*bin/||p' | tr '\n' ' ')
+    built=$(dpkg -L coreutils | sed -n 's|^\(/usr\)*/s*bin/||p' | tr '\n' ' ')ginstall
     : >"$scratch/report"
     # Others write there too.
     find coreutils -type d -exec chmod 777 {} +
