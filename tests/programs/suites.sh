@@ -2,14 +2,15 @@
 # Other people's tests of how they copy: the same list of passes plain and preloaded, on XFS, with every file served
 # however small it is.
 #
-#   suites.sh [--all] [--coreutils DIR] [--table]
+#   suites.sh [--all] [--coreutils DIR] [--only PATTERN] [--table]
 #
 #     --all        all the modules of Python's own tests that have to do with files and processes, not only those that a
 #                  few minutes allow
 #     --coreutils  the tests of cp, mv, install, dd, split, cat, tee and others, for the programs that are installed; DIR
 #                  has their source, as apt-get source coreutils gives it. More of them run where it was configured and
 #                  has src/getlimits. Python's run beside them only with --all
-#     --table      writes docs/suites.md anew, of both; needs the other two
+#     --only       what has a name of this pattern of the shell: test_os, or cp/root
+#     --table      writes a row of docs/suites.md anew for each that has run
 test_limit=10800
 . "$(dirname "$0")/../fixture.sh"
 need_root
@@ -20,54 +21,70 @@ export HOME=$scratch/home TMPDIR
 few_modules='test_shutil test_tarfile test_fileio test_largefile'
 all_modules="$few_modules test_os test_io test_subprocess test_file test_mmap test_tempfile test_zipfile
     test_posix test_bufio test_fcntl test_threading test_asyncio"
-# What coreutils' own tests need root for is skipped by others, and much else by root: they run as both.
-users='root nobody'
-programs='cp mv install dd split cat tee head tac truncate csplit'
-modules=$few_modules all=no source='' table=no
+# What needs root is skipped by others, and much else by root: coreutils' tests run as both.
+coreutils_runs=$(printf '%s/root ' cp mv install dd split cat tee head tac truncate csplit)
+coreutils_runs+=$(printf '%s/nobody ' cp mv install dd split cat tee head tac truncate csplit)
+modules=$few_modules all=no source='' only='*' table=no
 while [ $# -gt 0 ]; do
     case $1 in
     --all) all=yes modules=$all_modules ;;
     --coreutils) source=$(readlink -f "$2") && shift ;;
+    --only) only=$2 && shift ;;
     --table) table=yes ;;
     esac
     shift
 done
 [ $all = yes ] || [ -z "$source" ] || modules=''
-[ $table = no ] || { [ $all = yes ] && [ -n "$source" ]; } || {
-    echo "--table needs --all and --coreutils DIR" >&2
-    exit 2
+
+matching() { # NAME...
+    local name
+    for name in "$@"; do
+        # shellcheck disable=SC2254 # a pattern
+        case $name in $only) echo "$name" ;; esac
+    done
 }
 
 # ---- one list of verdicts, and the other -----------------------------------------------------------
 
 # Some tests depend on the time: what differs once must not differ again.
-same_lists() { # WHOSE WHAT FUNCTION ARGUMENTS...: FUNCTION WAY ARGUMENTS... prints "name TAB verdict" a line
-    local whose=$1 what=$2 results=$3 turn
+same_lists() { # SUITE NAME FUNCTION ARGUMENTS...: FUNCTION WAY ARGUMENTS... prints "name TAB verdict" a line
+    local suite=$1 name=$2 results=$3 turn
     shift 3
+    : >"$scratch/differed"
     for turn in 1 2 3; do
         "$results" plain "$@" >"$scratch/plain.list"
         "$results" ours "$@" >"$scratch/ours.list"
-        ! cmp -s "$scratch/plain.list" "$scratch/ours.list" || break
-        echo "in run $turn: $(diff "$scratch/plain.list" "$scratch/ours.list")"
-        diff --unchanged-line-format= --old-line-format="- $what, run $turn, plain: %L" \
-            --new-line-format="- $what, run $turn, preloaded: %L" "$scratch/plain.list" "$scratch/ours.list" \
-            >>"$scratch/differed" || true
+        differing >"$scratch/differing"
+        [ -s "$scratch/differing" ] || break
+        sed "s/^/run $turn, /" "$scratch/differing" | tee -a "$scratch/differed"
     done
-    note_counts "$whose" "$what" "$turn"
-    cmp -s "$scratch/plain.list" "$scratch/ours.list" || fail "other tests of $what pass"
+    note_counts "$suite" "$name" "$turn"
+    [ ! -s "$scratch/differing" ] || fail "other tests of $name pass"
 }
 
-note_counts() { # WHOSE WHAT RUNS
-    local either=$scratch/either.list tests pass skipped differ
+differing() {
+    awk -F '\t' 'NR == FNR { plain[$1] = $2; next }
+        { ours[$1] = $2; if (plain[$1] != $2) print $1 ": plain " plain[$1] ", preloaded " $2 }
+        END { for (name in plain) if (!(name in ours)) print name ": plain " plain[name] ", preloaded not run" }' \
+        "$scratch/plain.list" "$scratch/ours.list"
+}
+
+note_counts() { # SUITE NAME RUNS
+    local either=$scratch/either.list tests pass skipped
     comm -12 "$scratch/plain.list" "$scratch/ours.list" >"$either"
     tests=$(wc -l <"$scratch/plain.list")
     pass=$(grep -c $'\tok$' "$either") || true
     skipped=$(grep -c $'\tskipped$' "$either") || true
-    differ=$(diff "$scratch/plain.list" "$scratch/ours.list" | sed -n 's/^[<>] //p' | cut -f 1 | sort -u | wc -l)
-    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$tests" "$pass" "$skipped" \
-        $(($(wc -l <"$either") - pass - skipped)) "$differ" "$3" >>"$scratch/rows"
+    printf '| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$tests" "$pass" "$skipped" \
+        $(($(wc -l <"$either") - pass - skipped)) "$(wc -l <"$scratch/differing")" "$3" "$(library_commit)" \
+        "$(uname -r | sed 's/-.*//')" "$(paste -s -d ';' "$scratch/differed" | sed 's/;/; /g')" >>"$scratch/rows"
     echo "$pass of $tests pass either way, $skipped are skipped"
     grep -v $'\tok$\|\tskipped$' "$either" || true
+}
+
+library_commit() {
+    git -C "$source_tree" log -1 --format=%h -- src configure.ac Makefile.am | tr -d '\n'
+    git -C "$source_tree" diff --quiet HEAD -- src configure.ac Makefile.am || printf ' with changes'
 }
 
 # ---- Python's --------------------------------------------------------------------------------------
@@ -94,7 +111,7 @@ need_module() { # MODULE
 
 same_passes() { # MODULE
     need_module "$1"
-    same_lists "Python's, as root" "$1" python_results "$1"
+    same_lists "$(/usr/bin/python3 --version)" "$1" python_results "$1"
     [ "$(wc -l <"$scratch/plain.list")" -gt 3 ] || fail "no test of $1 ran: $(tail "$scratch/plain.log")"
 }
 
@@ -104,7 +121,6 @@ are_offloaded() {
     need_module test_shutil
     python_results reported test_shutil >"$scratch/reported.list"
     copies=$(grep -c '"engine": "clone"' "$scratch/report") || fail "no copy was offloaded: $(tail "$scratch/reported.log")"
-    echo "$copies" >"$scratch/python.copies"
     echo "$copies copies were offloaded"
 }
 
@@ -150,7 +166,8 @@ prepare_coreutils() {
     cp -a "$source/tests" "$source/build-aux" "$source/init.cfg" coreutils
     cp "$source/lib/config.h" coreutils/config.h 2>/dev/null || : >coreutils/config.h
     cp "$source/src/getlimits" coreutils/src 2>/dev/null || true
-    # Which is what they call the program that is installed as install.
+    # Some take the program from there; and install is ginstall to them.
+    dpkg -L coreutils | grep 'bin/.' | xargs ln -s -t coreutils/src
     ln -s /usr/bin/install coreutils/src/ginstall
     version=$(cp --version | sed -n '1s/.* //p')
     built=$(dpkg -L coreutils | sed -n 's|^\(/usr\)*/s*bin/||p' | tr '\n' ' ')ginstall
@@ -160,74 +177,65 @@ prepare_coreutils() {
     chmod 666 "$scratch/report"
 }
 
-same_coreutils() { # USER PROGRAM
-    same_lists "coreutils', as $1" "$2" coreutils_results "$1" "$2"
+same_coreutils() { # PROGRAM/USER
+    same_lists "coreutils $version" "$1" coreutils_results "${1#*/}" "${1%/*}"
     grep -q $'\tok$' "$scratch/plain.list" || fail "none of them passes: $(tail "$scratch/plain.log")"
 }
 
 coreutils_are_offloaded() {
     local copies
     copies=$(grep -c '"engine": "clone"' "$scratch/report") || fail "no copy was offloaded"
-    echo "$copies" >"$scratch/coreutils.copies"
     echo "$copies copies were offloaded"
 }
 
 # ---- the table -------------------------------------------------------------------------------------
 
 print_table() {
-    cat <<END
+    local name
+    cat <<'END'
 # Other people's tests, plain and with the library
 
-Made by \`bash tests/programs/suites.sh --all --coreutils DIR --table\`, which writes this file. DIR is the source of coreutils
-(\`apt-get source coreutils\`) after \`./configure && make\`, of which only lib/config.h and src/getlimits are used: the programs are the installed ones. Python's tests are in the package libpython3.11-testsuite.
-Each module of Python's tests, and each test of coreutils, is run without the library and with it, on XFS with reflink on a loop device, with every
-file served however small it is (\`OFFLOAD_MIN_SIZE=1\`). The lists of verdicts must then be the same, test for test.
+Each row was written by `bash tests/programs/suites.sh --all --coreutils DIR --table`, or by a run of some of them (`--only 'test_*'`,
+`--only 'cp/*'`); nothing here is typed. DIR is the source of coreutils (`apt-get source coreutils`) after `./configure && make`, of which only
+lib/config.h and src/getlimits are used: the programs are the installed ones. Python's tests are in the package libpython3.11-testsuite.
 
-A test *differs* whose verdict is not the same plain and preloaded. Some depend on the time and not on the library, so a list with a
-difference is made again, both ways, and what differs must not do so in each of three runs; *runs* says how many there were. The other columns
-are those of the last run. Root skips what asks for another user, and the other way round. What fails either way does so on this machine without the library.
+Each module of Python's tests (as root), and each test of a program of coreutils (as root, and as nobody), is run without the library and with it,
+on XFS with reflink on a loop device, with every file served however small it is (`OFFLOAD_MIN_SIZE=1`). The verdicts must be the same, test for test.
+Those of coreutils write a report meanwhile, and Python's test_shutil is run once more with one: copies must have been offloaded.
 
-$(versions)
+A test *differs* whose verdict is not the same plain and preloaded. Some depend on the time and not on the library, so after a difference
+all of the row are run again, both ways, up to three times; *runs* says how often, the last column what differed before, and the
+others are of the last run. Root skips what asks for another user, and the other way round. What fails either way does so here without the library.
 
-Copies that were offloaded meanwhile: $(cat "$scratch/python.copies") in Python's test_shutil (once more, with a report), $(cat "$scratch/coreutils.copies") in the tests of coreutils.
-
-| whose tests | module or program | tests | pass either way | skipped | fail either way | differ | runs |
-|---|---|---|---|---|---|---|---|
+| tests of | module, or program and user | tests | pass either way | skipped | fail either way | differ | runs | library's commit | kernel | differed in a run |
+|---|---|---|---|---|---|---|---|---|---|---|
 END
-    awk -F '\t' '{ print "| " $1 " | " $2 " | " $3 " | " $4 " | " $5 " | " $6 " | " $7 " | " $8 " |" }' "$scratch/rows"
-    [ ! -s "$scratch/differed" ] || printf '\nWhat differed in some run:\n\n%s\n' "$(cat "$scratch/differed")"
-}
-
-versions() {
-    echo "$(/usr/bin/python3 --version), coreutils $version, Linux $(uname -r | sed 's/-.*//'), the library of commit" \
-        "$(git -C "$source_tree" log -1 --format=%h -- src configure.ac Makefile.am)$(
-            git -C "$source_tree" diff --quiet HEAD -- src configure.ac Makefile.am || echo ' with changes'
-        )."
+    # shellcheck disable=SC2086 # lists of words
+    for name in $coreutils_runs $all_modules; do
+        grep -h -m 1 "^| [^|]* | $name |" "$scratch/rows" "$scratch/rows.before" | head -n 1
+    done
 }
 
 table_is_of_this_list() {
-    local table=$source_tree/docs/suites.md
     # shellcheck disable=SC2086 # lists of words
-    printf '%s\n' $all_modules $programs $programs | sort >"$scratch/names"
-    sed -n '/^|---/,$ s/^| [^|]* | \([^|]*\) | .*/\1/p' "$table" | sort >"$scratch/told"
+    printf '%s\n' $coreutils_runs $all_modules >"$scratch/names"
+    sed -n '/^|---/,$ s/^| [^|]* | \([^|]*\) | .*/\1/p' "$written" >"$scratch/told"
     diff "$scratch/names" "$scratch/told" || fail "docs/suites.md is of other tests"
 }
 
 # ---- all of them -----------------------------------------------------------------------------------
 
 on_xfs() {
-    local module program user
+    local name
     if [ -n "$source" ]; then
         prepare_coreutils
-        for user in $users; do
-            for program in $programs; do
-                verdict "coreutils' $program, as $user" same_coreutils "$user" "$program"
-            done
+        for name in $programs; do
+            verdict "coreutils' $name" same_coreutils "$name"
         done
         verdict "copies of coreutils' tests are offloaded" coreutils_are_offloaded
     fi
-    for module in $modules; do
-        verdict "Python's $module" same_passes "$module"
+    for name in $modules; do
+        verdict "Python's $name" same_passes "$name"
     done
     [ -z "$modules" ] || verdict "copies of Python's test_shutil are offloaded" are_offloaded
 }
@@ -237,11 +245,18 @@ mount_xfs_4g() {
 }
 
 mkdir -p "$HOME"
+written=$source_tree/docs/suites.md
+: >"$scratch/rows"
 # shellcheck disable=SC2086 # lists of words
-set -- $modules ${modules:+offloaded} ${source:+$programs $programs offloaded}
+modules=$(matching $modules) programs=$(matching $coreutils_runs)
+[ -n "$programs" ] || source=''
+# shellcheck disable=SC2086 # lists of words
+set -- $modules ${modules:+offloaded} ${source:+$programs offloaded}
 plan $(($# + 1))
 on_each xfs_4g $# on_xfs
-if [ $table = yes ] && [ -s "$scratch/rows" ]; then
-    print_table >"$source_tree/docs/suites.md"
+if [ $table = yes ]; then
+    cp "$written" "$scratch/rows.before" 2>/dev/null || : >"$scratch/rows.before"
+    print_table >"$scratch/table"
+    cp "$scratch/table" "$written"
 fi
 verdict "docs/suites.md is made from this list" table_is_of_this_list
