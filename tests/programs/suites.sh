@@ -78,13 +78,16 @@ note_counts() { # SUITE NAME RUNS
     printf '| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$tests" "$pass" "$skipped" \
         $(($(wc -l <"$either") - pass - skipped)) "$(wc -l <"$scratch/differing")" "$3" "$(library_commit)" \
         "$(uname -r | sed 's/-.*//')" "$(paste -s -d ';' "$scratch/differed" | sed 's/;/; /g')" >>"$scratch/rows"
+    [ $table = no ] || write_table
     echo "$pass of $tests pass either way, $skipped are skipped"
     grep -v $'\tok$\|\tskipped$' "$either" || true
 }
 
 library_commit() {
-    git -C "$source_tree" log -1 --format=%h -- src configure.ac Makefile.am | tr -d '\n'
-    git -C "$source_tree" diff --quiet HEAD -- src configure.ac Makefile.am || printf ' with changes'
+    local parts=(src configure.ac Makefile.am) commit
+    commit=$(git -C "$source_tree" log -1 --format=%h -- "${parts[@]}" 2>/dev/null) || commit=none
+    [ "$commit" = none ] || git -C "$source_tree" diff --quiet HEAD -- "${parts[@]}" || commit+=' with changes'
+    echo "$commit"
 }
 
 # ---- Python's --------------------------------------------------------------------------------------
@@ -190,6 +193,13 @@ coreutils_are_offloaded() {
 
 # ---- the table -------------------------------------------------------------------------------------
 
+# After each row: a run that is broken off keeps what it found.
+write_table() {
+    cp "$written" "$scratch/rows.before" 2>/dev/null || : >"$scratch/rows.before"
+    print_table >"$scratch/table"
+    cp "$scratch/table" "$written"
+}
+
 print_table() {
     local name
     cat <<'END'
@@ -246,7 +256,6 @@ mount_xfs_4g() {
 
 mkdir -p "$HOME"
 written=$source_tree/docs/suites.md
-: >"$scratch/rows"
 # shellcheck disable=SC2086 # lists of words
 modules=$(matching $modules) programs=$(matching $coreutils_runs)
 [ -n "$programs" ] || source=''
@@ -254,9 +263,4 @@ modules=$(matching $modules) programs=$(matching $coreutils_runs)
 set -- $modules ${modules:+offloaded} ${source:+$programs offloaded}
 plan $(($# + 1))
 on_each xfs_4g $# on_xfs
-if [ $table = yes ]; then
-    cp "$written" "$scratch/rows.before" 2>/dev/null || : >"$scratch/rows.before"
-    print_table >"$scratch/table"
-    cp "$scratch/table" "$written"
-fi
 verdict "docs/suites.md is made from this list" table_is_of_this_list
