@@ -1,4 +1,4 @@
-/* What the page cache has of a file: cachestat(2), which headers and libc have since Linux 6.5 and glibc 2.39 or so. */
+/* What the page cache has of a file: cachestat(2), which the headers that this is built with may not know. */
 #ifndef LIBOFFLOAD_CACHESTAT_H
 #define LIBOFFLOAD_CACHESTAT_H
 

@@ -40,30 +40,22 @@ bool holes_are_promised(int fd, uint64_t fs_type, off_t from, off_t end)
     return from < end && may_be_promised(fd, fs_type) && holes_has_blocks(fd, from, end);
 }
 
-/* Looked at by so many at once: on the stack of a signal handler, which may have two kilobytes. */
-#define EXTENTS 4
-
 /* Whether each block of the range that is there is marked as never written. */
 static bool all_are_unwritten(int fd, off_t from, off_t end)
 {
-    struct {
-        struct fiemap map;
-        struct fiemap_extent extents[EXTENTS];
-    } found;
-    const uint32_t plain = FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED | FIEMAP_EXTENT_UNWRITTEN;
+    const uint32_t known = FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED | FIEMAP_EXTENT_UNWRITTEN;
     while (from < end) {
-        found.map = (struct fiemap){
-            .fm_start = (uint64_t)from, .fm_length = (uint64_t)(end - from), .fm_extent_count = EXTENTS};
-        if (KERNEL(SYS_ioctl, fd, FS_IOC_FIEMAP, &found.map) < 0 || found.map.fm_mapped_extents > EXTENTS)
+        struct {
+            struct fiemap head;
+            struct fiemap_extent extent;
+        } map = {.head = {.fm_start = (uint64_t)from, .fm_length = (uint64_t)(end - from), .fm_extent_count = 1}};
+        if (KERNEL(SYS_ioctl, fd, FS_IOC_FIEMAP, &map) < 0)
             return false;
-        for (uint32_t i = 0; i < found.map.fm_mapped_extents; i++) {
-            const struct fiemap_extent *extent = &found.extents[i];
-            if (!(extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN) || extent->fe_flags & ~plain)
-                return false;
-            from = (off_t)(extent->fe_logical + extent->fe_length);
-        }
-        if (found.map.fm_mapped_extents < EXTENTS)
+        if (map.head.fm_mapped_extents == 0)
             return true;
+        if (!(map.extent.fe_flags & FIEMAP_EXTENT_UNWRITTEN) || map.extent.fe_flags & ~known)
+            return false;
+        from = (off_t)(map.extent.fe_logical + map.extent.fe_length);
     }
     return true;
 }

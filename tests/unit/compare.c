@@ -193,11 +193,11 @@ Test(compare, memory_that_may_only_be_read)
 
 static long bytes_read(void)
 {
-    char text[64];
-    FILE *io = fopen("/proc/self/io", "r");
-    cr_assert_not_null(io);
-    cr_assert_not_null(fgets(text, sizeof text, io));
-    fclose(io);
+    /* What is read of this file counts as well: the same each time, however many digits it has. */
+    char text[32] = "";
+    int io = open("/proc/self/io", O_RDONLY);
+    cr_assert_eq(read(io, text, sizeof text - 1), (ssize_t)sizeof text - 1);
+    close(io);
     return strtol(text + strlen("rchar: "), NULL, 10);
 }
 
@@ -213,8 +213,7 @@ Test(compare, the_source_is_read_once_for_many_small_writes)
         for (; done + lengths[i] <= SIZE; done += lengths[i])
             cr_assert_eq(compare_buffer(buffer + done, lengths[i], source, (off_t)(START + done), &scratch),
                          REASON_NONE);
-        /* The file that tells it has more digits the more was read. */
-        cr_expect_leq(bytes_read() - before - asking, (long)SIZE + 20, "writes of %zu bytes", lengths[i]);
+        cr_expect_leq(bytes_read() - before - asking, (long)SIZE, "writes of %zu bytes", lengths[i]);
     }
 }
 
@@ -231,7 +230,7 @@ Test(compare, of_a_small_source_less_is_read_at_once)
         cr_expect_eq(scratch.step, steps[i], "of %ld bytes", (long)wholes[i]);
         long before = bytes_read();
         cr_assert_eq(compare_buffer(buffer, 1, source, START, &scratch), REASON_NONE);
-        cr_expect_leq(bytes_read() - before - asking, (long)steps[i] + 20);
+        cr_expect_leq(bytes_read() - before - asking, (long)steps[i]);
         cr_expect_eq(compare(SIZE), REASON_NONE);
     }
 }
