@@ -216,9 +216,10 @@ make_source() { # FILE [BYTES]
 # ---- running ---------------------------------------------------------------------------------------
 
 # A run that hangs is a verdict, not a hung test.
+patience=$source_tree/tests/patience
 limit=120
 limited() {
-    timeout -k 5 "$limit" "$@"
+    "$patience" "$limit" "$@"
 }
 
 run_plain() {
@@ -268,9 +269,9 @@ run_way() { # WAY COMMAND...
         [ -z "${prepare-}" ] || "$prepare" || exit 99
         # With exec, as bash would print the process number of a command that a signal ends.
         if [ "$way" = plain ]; then
-            exec timeout -k 5 "$limit" "$@"
+            exec "$patience" "$limit" "$@"
         else
-            exec timeout -k 5 "$limit" env LD_PRELOAD="$library" "$@"
+            exec "$patience" "$limit" env LD_PRELOAD="$library" "$@"
         fi
     ) >"$scratch/$way.out" 2>"$scratch/$way.err" </dev/null || status=$?
     echo "$status" >"$scratch/$way.status"

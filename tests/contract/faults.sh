@@ -72,7 +72,7 @@ as_if_nothing_failed() { # INJECTION
     mkdir -m 777 ours
     (
         cd ours
-        exec timeout -k 5 "$limit" strace -f -qq -o "$scratch/injected" -e trace="${1%%:*}" -e "inject=$1" \
+        exec "$patience" "$limit" strace -f -qq -o "$scratch/injected" -e trace="${1%%:*}" -e "inject=$1" \
             -E LD_PRELOAD="$library" "${command[@]}"
     ) >"$scratch/ours.out" 2>"$scratch/ours.err" </dev/null || status=$?
     echo $status >"$scratch/ours.status"
@@ -152,7 +152,7 @@ run_injected() { # WAY
     mkdir -m 777 "$1"
     (
         cd "$1"
-        exec timeout -k 5 "$limit" strace -f -qq -P ../source -o "$scratch/injected" \
+        exec "$patience" "$limit" strace -f -qq -P ../source -o "$scratch/injected" \
             -e inject=read:error=EIO:when=20+ "${preload[@]}" "${command[@]}"
     ) >"$scratch/$1.out" 2>"$scratch/$1.err" </dev/null || status=$?
     echo $status >"$scratch/$1.status"

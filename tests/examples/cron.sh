@@ -78,7 +78,7 @@ by_cron() {
 in_own_place() {
     # Mounts of the verdict, which end with it.
     export -f by_cron prepare_backup localised check_backup assert_same assert_shared limited fail skip
-    export source_tree build crontab extents library limit
+    export build crontab extents library limit patience source_tree
     unshare --mount --propagation private bash -euc by_cron
 }
 

@@ -19,9 +19,9 @@ both_at_one_place() { # COMMANDS
         (
             cd work
             if [ $way = plain ]; then
-                exec timeout -k 5 300 bash -c "$1"
+                exec "$patience" 300 bash -c "$1"
             else
-                exec timeout -k 5 300 env LD_PRELOAD="$library" bash -c "$1"
+                exec "$patience" 300 env LD_PRELOAD="$library" bash -c "$1"
             fi
         ) >"$scratch/$way.out" 2>"$scratch/$way.err" </dev/null || status=$?
         echo "$status" >"$scratch/$way.status"
@@ -155,7 +155,7 @@ served() { # COMMAND..., with @LIBRARY@ where the library's path goes
         local -n words=$way
         status=0
         mkdir -m 777 $way
-        (cd $way && exec timeout -k 5 "$limit" "${words[@]}") >"$scratch/$way.out" 2>"$scratch/$way.err" </dev/null ||
+        (cd $way && exec "$patience" "$limit" "${words[@]}") >"$scratch/$way.out" 2>"$scratch/$way.err" </dev/null ||
             status=$?
         echo $status >"$scratch/$way.status"
         tree $way >"$scratch/$way.tree"

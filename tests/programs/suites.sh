@@ -77,7 +77,7 @@ coreutils_results() { # WAY
         (
             cd coreutils
             exec 9>&2
-            exec timeout -k 5 400 env "${preload[@]}" srcdir=. abs_srcdir="$PWD" abs_top_srcdir="$PWD" \
+            exec "$patience" 400 env "${preload[@]}" srcdir=. abs_srcdir="$PWD" abs_top_srcdir="$PWD" \
                 abs_top_builddir="$PWD" CONFIG_HEADER=config.h built_programs="$built" VERSION=9.1 PACKAGE_VERSION=9.1 \
                 LOCALE_FR=none LOCALE_FR_UTF8=none SHELL=/bin/sh PREFERABLY_POSIX_SHELL=/bin/sh PERL=perl EGREP='grep -E' \
                 SED=sed AWK=awk MAKE=make PATH="$PWD/src:$PATH" /bin/bash "$test"
