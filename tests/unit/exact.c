@@ -2,6 +2,7 @@
 #include "core/exact.h"
 #include "core/cachestat.h"
 #include "core/holes.h"
+#include "core/settings.h"
 
 #include "files.h"
 
@@ -192,6 +193,14 @@ Test(exact, blocks_that_nobody_asked_for_are_no_data)
     cr_expect_eq(write_it(), REASON_NONE);
     cr_expect(holds((off_t)N, 0, N));
     cr_expect_eq(file_size(c.destination), SIZE);
+}
+
+/* Whose filter was written before cachestat(2) was there might be ended for it. */
+Test(exact, nobody_who_is_filtered_asks_the_page_cache)
+{
+    with_large_extents();
+    settings.filtered = true;
+    expect_refused(REASON_OVERWRITES, (off_t)SIZE);
 }
 
 Test(exact, what_is_in_the_page_cache_alone_is_data)
