@@ -728,6 +728,20 @@ Test(session, on_a_server_a_source_that_has_another_time_after_the_copy)
     cr_expect_eq(file_size(c.destination), 0);
 }
 
+/* That the two share blocks where a client asks is no proof of what others have written on the server. */
+Test(session, on_a_server_what_lies_behind_an_unseen_write_stays)
+{
+    begin_on_server(SIZE);
+    cr_assert(copy_on(BLOCK));
+    off_t frontier = s.frontier;
+    cr_assert_gt(frontier, s.mark);
+    cr_assert_eq(write(c.destination, "unseen", 6), 6);
+    file_tick();
+    session_settle(&s, REASON_UNFINISHED);
+    cr_expect_neq(s.tally.reason, REASON_UNFINISHED);
+    cr_expect_eq(file_size(c.destination), frontier);
+}
+
 /* The client is wrong about the source from the first call on. */
 static bool denied;
 
