@@ -1,5 +1,6 @@
 /*
- * The core's door: what the hooks tell it and ask of it.
+ * The core's door: what the hooks tell it and ask of it. Behind it: write.c (the program's writes), kernelcopies.c and spliced.c
+ * (copies that it has the kernel make), settle.c (how copies end), owncalls.c (what only the report wants to know).
  *
  * Every call here is safe in signal handlers and threads, leaves errno alone, and for a process in which no copy was
  * recognised costs a few instructions and no system call.

@@ -102,6 +102,21 @@ struct candidate {
     enum reason refused; /* why it will not be served, if that is known already; then only its record is wanted */
 };
 
+/* What one read(2), write(2) or sendfile(2) moves at most (MAX_RW_COUNT in the kernel). */
+#define LONGEST_CALL ((size_t)0x7ffff000)
+
+/* Whether the candidate goes to the descriptor's own offset, which is not to be moved while others may do so too. */
+static inline bool candidate_moves_offset(const struct candidate *c)
+{
+    return c->write && c->write->at < 0;
+}
+
+/* Whether one of the two, which have been looked at, is a block device itself. */
+static inline bool candidate_has_raw_side(const struct candidate *c)
+{
+    return c->source_state.raw || c->destination_state.raw;
+}
+
 /* Fills in a session, which is not running, with the files that the candidate names. */
 void session_identify(struct session *session, const struct candidate *candidate);
 

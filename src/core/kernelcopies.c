@@ -1,0 +1,111 @@
+/* The calls of copy.h for copies that the kernel is asked for: sendfile(2), copy_file_range(2). */
+#include "alone.h"
+#include "begin.h"
+#include "copy.h"
+#include "offsets.h"
+#include "settings.h"
+#include "settle.h"
+
+static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_t n)
+{
+    if (s->pair.source != in) {
+        session_settle(s, REASON_DESTINATION_USED);
+        return 0;
+    }
+    /* Writing the offset back must not fail when the copy is made. */
+    if (from && !offsets_set(from, at))
+        return 0;
+    n = session_copy(s, at, n);
+    if (n)
+        offsets_go_on(in, from, at + (off_t)n);
+    if (n && !s->engine->remote)
+        guard_access(in);
+    return n;
+}
+
+/* A socket or pipe, to which most programs send files, is known after the first time. */
+static bool may_be_copied(int out, int in)
+{
+    return copy_running() || !recogniser_gave_up(in, out);
+}
+
+/* A session of the kernel's copy: the one that runs for the destination, or a new one. */
+static struct session *session_between(struct candidate *c)
+{
+    struct session *s = settle_running(c->destination);
+    bool worth = !s && recogniser_worth(c->source, c->destination) && begin_fits(c, NULL);
+    return worth ? begin_session(c) : s;
+}
+
+/* Offloads the copy by itself, and moves its offsets. *rest is what the program's own call has to copy after it. */
+static size_t copy_alone(struct candidate *c, off_t *from, off_t *to, size_t *rest)
+{
+    bool keeps = (!from || offsets_set(from, c->from)) && (!to || offsets_set(to, c->to));
+    size_t copied = keeps ? alone_copy(c) : 0;
+    if (!copied)
+        return 0;
+    offsets_go_on(c->source, from, c->from + (off_t)copied);
+    offsets_go_on(c->destination, to, c->to + (off_t)copied);
+    off_t left = c->source_state.size - c->from;
+    size_t wanted = (off_t)c->n < left ? c->n : (size_t)left;
+    /* Less than all because a signal has come: then the kernel's own call would end as well. */
+    *rest = wanted - copied < EXACT_LEAST ? wanted - copied : 0;
+    return copied;
+}
+
+size_t copy_between(int out, int in, off_t *from, size_t n, size_t *rest)
+{
+    struct candidate c = {.source = in, .destination = out, .to = -1, .n = n < LONGEST_CALL ? n : LONGEST_CALL};
+    *rest = 0;
+    if (n == 0 || settle_over() || !may_be_copied(out, in) || !table_enter(&c.blocked))
+        return 0;
+    c.from = offsets_begin(in, from);
+    size_t served = 0;
+    struct session *s = c.from < 0 ? NULL : session_between(&c);
+    if (s) {
+        s->blocked = c.blocked;
+        served = serve_copy(s, in, from, c.from, c.n);
+        if (!served)
+            begin_refuse(&c, s->tally.reason);
+        settle_leave(s);
+    } else if (c.exact != REASON_NONE && c.refused == REASON_NONE) {
+        served = copy_alone(&c, from, NULL, rest);
+    }
+    table_leave(c.blocked);
+    return served;
+}
+
+/* The kernel serves this call by itself but for what it does not know. */
+static bool is_beyond_kernel(const struct candidate *c)
+{
+    struct session asked = {0};
+    session_identify(&asked, c);
+    return session_choose(&asked, c) == REASON_NONE && asked.engine->beyond_kernel;
+}
+
+/* Whether the copy is worth a look, which is asked of every call of every program. */
+static bool may_be_beyond_kernel(const struct copied_range *r)
+{
+    return r->n && !settle_over() && engine_any_beyond_kernel(settings.engines) && recogniser_worth(r->in, r->out);
+}
+
+size_t copy_range(struct copied_range *r)
+{
+    struct candidate c = {.source = r->in, .destination = r->out, .exact = REASON_OWN_CALL};
+    r->rest = 0;
+    if (!may_be_beyond_kernel(r) || !table_enter(&c.blocked))
+        return 0;
+    c.n = r->n < LONGEST_CALL ? r->n : LONGEST_CALL;
+    c.from = offsets_begin(r->in, r->from);
+    c.to = offsets_begin(r->out, r->to);
+    /* The kernel's is between regular files, and EINVAL for others (generic_file_rw_checks() in fs/read_write.c). */
+    bool serves =
+        c.from >= 0 && c.to >= 0 && begin_fits(&c, NULL) && c.refused == REASON_NONE && !candidate_has_raw_side(&c);
+    if (serves && !is_beyond_kernel(&c)) {
+        recogniser_refused(r->in, r->out, true);
+        serves = false;
+    }
+    size_t served = serves ? copy_alone(&c, r->from, r->to, &r->rest) : 0;
+    table_leave(c.blocked);
+    return served;
+}
