@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include "../buffers/compare.h"
+#include "frontier.h"
 #include "holes.h"
 #include "probes.h"
 #include "settings.h"
@@ -25,8 +26,6 @@
 #define SHORT_CALL_NS 15000000L
 /* Bytes that the program must write itself after the first cut before the session begins again; doubled by each cut. */
 #define FIRST_HOLD ((uint64_t)256 << 10)
-/* What lies in smaller pieces is not copied ahead of a stream: each would be a call of the engine's, and two looks at maps. */
-#define SMALLEST_STRETCH ((off_t)64 << 10)
 /* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
 #define DIRECT_BLOCK 4096
 
@@ -56,13 +55,7 @@ long session_clock(void)
     return now.tv_sec * 1000000000L + now.tv_nsec;
 }
 
-static off_t source_end(const struct session *s)
-{
-    return s->source.size + s->shift;
-}
-
-/* Looks at one of the session's files, as its engine needs it. */
-static bool look(const struct session *s, int fd, struct file_state *state)
+bool session_look(const struct session *s, int fd, struct file_state *state)
 {
     return s->engine->remote ? guard_look_at_server(fd, state) : guard_look(fd, state);
 }
@@ -70,7 +63,7 @@ static bool look(const struct session *s, int fd, struct file_state *state)
 static bool unchanged(const struct session *s, int fd, const struct file_state *was)
 {
     struct file_state is;
-    return look(s, fd, &is) && guard_same_state(&is, was);
+    return session_look(s, fd, &is) && guard_same_state(&is, was);
 }
 
 /* Whether the engine knows nothing better of the source than what we have just seen. */
@@ -163,7 +156,7 @@ static enum reason server_shows(struct session *s, const struct candidate *c)
 {
     struct file_state source, destination;
     signals_let_end(c->blocked);
-    if (!look(s, s->pair.source, &source) || !look(s, s->pair.destination, &destination))
+    if (!session_look(s, s->pair.source, &source) || !session_look(s, s->pair.destination, &destination))
         return REASON_SERVER_FAILED;
     if (source.size != s->source.size || !confirmed(s, &source))
         return REASON_SOURCE_CHANGED;
@@ -178,7 +171,7 @@ static enum reason server_shows(struct session *s, const struct candidate *c)
 static bool takes_promised_space(const struct session *s)
 {
     return !s->engine->remote && !s->engine->in_place &&
-           holes_are_promised(s->pair.destination, s->pair.destination_fs, s->left.size, source_end(s));
+           holes_are_promised(s->pair.destination, s->pair.destination_fs, s->left.size, session_source_end(s));
 }
 
 enum reason session_fits(struct session *s, const struct candidate *c)
@@ -257,14 +250,7 @@ void session_start(struct session *s, const struct candidate *c)
     session_run(s);
 }
 
-/* ---- the frontier ---- */
-
-/* Cut to whole granules, unless that is nothing or it reaches the source's end. */
-static off_t whole_granules(const struct session *s, off_t end)
-{
-    end -= end % (off_t)s->engine->granule(&s->pair);
-    return end >= source_end(s) || end <= s->frontier ? source_end(s) : end;
-}
+/* ---- what a step may do, and how long it is ---- */
 
 enum reason session_limits(const struct session *s, off_t end, uint64_t bytes)
 {
@@ -295,230 +281,9 @@ void session_adapt(struct session *s, long ns)
         s->window = longest;
 }
 
-/* The program's writes since the last step, which the scratch holds where the engine does not freeze the source. */
-static void write_what_is_held(const struct session *s)
-{
-    off_t at = s->scratch.from + s->shift;
-    while (s->scratch.held && at < s->mark) {
-        const char *bytes = s->scratch.bytes + (at - s->shift - s->scratch.from);
-        long n = KERNEL(SYS_pwrite64, s->pair.destination, bytes, s->mark - at, at);
-        if (n <= 0)
-            return;
-        at += n;
-    }
-}
-
-/*
- * After a look that failed: a server that cannot be asked has not said that the destination is not as we left it. Then
- * it is enough that the descriptor still means this file.
- */
-static bool is_out_of_reach(const struct session *s)
-{
-    struct file_state known;
-    return s->engine->remote && guard_look(s->pair.destination, &known) && guard_same_file(&known, &s->left);
-}
-
-/*
- * What the engine put beyond the frontier before it failed is not ours to keep: XFS can leave part of a clone, an SMB
- * server a longer file. The caller has seen the file as we left it, but that was before the engine's call, which a
- * server may take half a second for. False, and nothing is cut off, if the file is longer than a step to `end` can have
- * made it: another process has written behind it since.
- */
-static bool take_back(const struct session *s, off_t end)
-{
-    struct file_state now;
-    bool known = look(s, s->pair.destination, &now);
-    if (known && now.size > end)
-        return false;
-    if (known ? now.size > s->frontier : is_out_of_reach(s))
-        KERNEL(SYS_ftruncate, s->pair.destination, s->frontier);
-    return true;
-}
-
-/*
- * A stream may write to the file unseen (cut_behind_unseen_change()). That what lies behind such a write is ours can be
- * told later by where its blocks are, which must be known now, for the source may have others by then. One place is enough
- * to remember: nothing is ahead of the program but what the last step has put there.
- */
-static void remember_stretch(struct session *s, off_t end)
-{
-    s->last_step = s->frontier;
-    if (!sharing_stretch(s->pair.source, s->frontier - s->shift, end - s->frontier, &s->put))
-        s->put.n = 0;
-}
-
-/* So a step ahead of a stream is no longer than what lies in one place. */
-static enum reason end_with_stretch(struct session *s, off_t *end)
-{
-    remember_stretch(s, *end);
-    if (s->put.n == 0)
-        return REASON_STREAMED;
-    off_t stretch_end = s->frontier + (off_t)s->put.n;
-    if (stretch_end < *end)
-        *end = stretch_end - stretch_end % (off_t)s->engine->granule(&s->pair);
-    return *end - s->frontier >= SMALLEST_STRETCH || *end == source_end(s) ? REASON_NONE : REASON_STREAMED;
-}
-
-/*
- * What copies by descriptor 1 (dd) hardly ever prints there as well, and is not to make more steps for it: what lies in
- * several places is not remembered, and is known for the source's as long as the source has it.
- */
-static void remember_whole_step(struct session *s, off_t end)
-{
-    remember_stretch(s, end);
-    if ((off_t)s->put.n < end - s->frontier)
-        s->put.n = 0;
-}
-
-/* Whether the destination has from there on, up to the frontier, the blocks that the last step has put there. */
-static bool has_what_was_put(const struct session *s, off_t from)
-{
-    struct stretch put = s->put;
-    if (put.n == 0 || from < s->last_step)
-        return false;
-    if (!put.is_hole)
-        put.place += (uint64_t)(from - s->last_step);
-    return sharing_lies_in(s->pair.destination, from, s->frontier - from, put);
-}
-
-/* The engine says that the destination now holds the source up to `reached`; `ahead` of the program, perhaps. */
-static enum reason accept_step(struct session *s, off_t reached, bool ahead)
-{
-    struct file_state now;
-    if (ahead && !guard_stamp(s->pair.destination, s->fine_stamps))
-        return REASON_STAMP;
-    if (!look(s, s->pair.destination, &now))
-        return s->engine->failure;
-    if (now.size != reached)
-        return s->engine->failure;
-    if (session_writes_with(s, O_SYNC | O_DSYNC) && KERNEL(SYS_fsync, s->pair.destination) < 0)
-        return s->engine->failure;
-    if (s->put.n && !sharing_lies_in(s->pair.destination, s->frontier, reached - s->frontier, s->put)) {
-        s->put.n = 0;
-        if (s->stream)
-            return REASON_STREAMED;
-    }
-    PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
-    s->frontier = reached;
-    return REASON_NONE;
-}
-
 enum reason session_engine_failure(const struct session *s)
 {
     return s->pair.why == REASON_NONE ? s->engine->failure : s->pair.why;
-}
-
-/* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
-static enum reason engine_step(struct session *s, off_t end, bool holds)
-{
-    long began = session_clock();
-    int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
-    /* What took that time may be less than the window. */
-    if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
-        s->window = (size_t)copied;
-    session_adapt(s, session_clock() - began);
-    enum reason why = copied > 0 ? REASON_NONE : session_engine_failure(s);
-    if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
-        why = REASON_SOURCE_CHANGED;
-    if (why == REASON_NONE && holds && !session_source_unchanged(s))
-        why = REASON_SOURCE_CHANGED;
-    if (why == REASON_NONE)
-        why = accept_step(s, s->frontier + copied, holds || s->engine->freezes_source);
-    if (why != REASON_NONE && !take_back(s, end))
-        return REASON_DESTINATION_CHANGED;
-    /* A failed step may have moved the times as well: from here on, this is how we left it. */
-    look(s, s->pair.destination, &s->left);
-    s->untouched = true;
-    return why;
-}
-
-/*
- * REASON_NONE if the destination is as we left it. If another machine has changed it, which this one has not known of
- * until now, what the program has written since the last step is written after that: as the pages of a plain copy would
- * be.
- */
-static enum reason look_at_destination(const struct session *s)
-{
-    bool as_known_here = s->engine->remote && guard_unchanged(s->pair.destination, &s->left);
-    struct file_state is;
-    if (!look(s, s->pair.destination, &is))
-        return s->engine->remote ? s->engine->failure : REASON_DESTINATION_CHANGED;
-    if (guard_same_state(&is, &s->left))
-        return REASON_NONE;
-    if (as_known_here)
-        write_what_is_held(s);
-    return REASON_DESTINATION_CHANGED;
-}
-
-/* What must hold before each step up to `end`. */
-static enum reason may_step(const struct session *s, off_t end)
-{
-    enum reason why = session_limits(s, end, (uint64_t)(source_end(s) - s->mark));
-    if (why == REASON_NONE)
-        why = look_at_destination(s);
-    if (why == REASON_NONE && !session_source_unchanged(s))
-        why = REASON_SOURCE_CHANGED;
-    return why;
-}
-
-/* One call of the engine on the way to `goal` or, if it freezes the source, beyond. */
-static enum reason advance(struct session *s, off_t goal)
-{
-    off_t window = s->frontier + (off_t)s->window;
-    off_t end = whole_granules(s, s->engine->freezes_source || window < goal ? window : goal);
-    enum reason why = may_step(s, end);
-    if (why == REASON_NONE && s->stream)
-        why = end_with_stretch(s, &end);
-    else if (why == REASON_NONE && s->standard)
-        remember_whole_step(s, end);
-    /* From the copy on, a change of the source shows; one shortly before it, by a store into a mapping, may not. */
-    compare_forget(&s->scratch);
-    return why == REASON_NONE ? engine_step(s, end, false) : why;
-}
-
-/* Brings the frontier to `goal` or, if the engine freezes the source, beyond. */
-static enum reason reach(struct session *s, off_t goal)
-{
-    enum reason why = goal > source_end(s) ? REASON_SOURCE_ENDED : REASON_NONE;
-    while (why == REASON_NONE && s->frontier < goal)
-        why = advance(s, goal);
-    return why;
-}
-
-/* The most that is held of the source, for an engine that does not freeze it. */
-#define MOST_HELD ((size_t)4 << 20)
-
-/* Sees to room for what the next step is to copy, and returns what there is. Little address space is left alone. */
-static size_t room_to_hold(struct session *s, size_t wanted)
-{
-    struct rlimit limit;
-    if (wanted > s->scratch.room && KERNEL(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 &&
-        limit.rlim_cur == RLIM_INFINITY)
-        compare_take(&s->scratch, wanted);
-    return wanted < s->scratch.room ? wanted : s->scratch.room;
-}
-
-/*
- * Brings the frontier one step on with an engine that does not freeze the source, ahead of the program. What the source
- * holds is read before the copy and once more after it: so it is what the destination holds, whatever comes of the
- * source later.
- */
-static enum reason step_ahead(struct session *s)
-{
-    off_t left = source_end(s) - s->frontier;
-    size_t n = s->window < MOST_HELD ? s->window : MOST_HELD;
-    if (left <= 0)
-        return REASON_SOURCE_ENDED;
-    n = (off_t)n < left ? n : (size_t)left;
-    enum reason why = may_step(s, s->frontier + (off_t)n);
-    if (why != REASON_NONE)
-        return why;
-    n = room_to_hold(s, n);
-    if ((off_t)n < left)
-        n -= n % s->engine->granule(&s->pair);
-    if (!n || !compare_hold(&s->scratch, s->pair.source, s->frontier - s->shift, n))
-        return REASON_SOURCE_CHANGED;
-    return engine_step(s, s->frontier + (off_t)n, true);
 }
 
 /* ---- the mark ---- */
@@ -583,7 +348,7 @@ static enum reason prove_frozen(struct session *s, const struct program_write *w
     enum reason why = holds_source(s, w);
     /* And again afterwards: what was cloned may be younger than what was compared. */
     if (why == REASON_NONE && goal > s->frontier) {
-        why = reach(s, goal);
+        why = frontier_reach(s, goal);
         why = why == REASON_NONE ? holds_source(s, w) : why;
     }
     /* Asked last, so that it holds for all that was read and compared before. */
@@ -597,7 +362,7 @@ static enum reason prove_held(struct session *s, const struct program_write *w)
     off_t at = s->mark, goal = s->mark + (off_t)w->n;
     while (why == REASON_NONE && at < goal) {
         if (at >= s->frontier)
-            why = step_ahead(s);
+            why = frontier_step_ahead(s);
         off_t end = goal < s->frontier ? goal : s->frontier;
         if (why == REASON_NONE)
             why = compare_pieces(w->pieces, (size_t)(at - s->mark), (size_t)(end - at), s->pair.source, at - s->shift,
@@ -617,13 +382,13 @@ static enum reason prove_held(struct session *s, const struct program_write *w)
 static bool sought_over(struct session *s)
 {
     off_t at = KERNEL(SYS_lseek, s->pair.destination, 0, SEEK_CUR);
-    if (at <= s->mark || at > source_end(s) || !s->engine->freezes_source)
+    if (at <= s->mark || at > session_source_end(s) || !s->engine->freezes_source)
         return false;
-    if (reach(s, at) != REASON_NONE || look_at_destination(s) != REASON_NONE)
+    if (frontier_reach(s, at) != REASON_NONE || frontier_check_destination(s) != REASON_NONE)
         return false;
     if (holes_has_blocks(s->pair.destination, s->mark, at)) {
         bool made = holes_make(s->pair.destination, s->mark, at) && guard_stamp(s->pair.destination, s->fine_stamps);
-        look(s, s->pair.destination, &s->left);
+        session_look(s, s->pair.destination, &s->left);
         s->untouched = true;
         if (!made || s->left.size != s->frontier)
             return false;
@@ -639,7 +404,7 @@ static enum reason write_at_mark(struct session *s, const struct program_write *
     /* The engine was chosen for copies that the kernel is asked for, which prove nothing of a buffer. */
     if (why == REASON_NONE && !s->engine->freezes_source && !s->pair.compares)
         why = REASON_DESTINATION_USED;
-    if (why == REASON_NONE && goal > source_end(s))
+    if (why == REASON_NONE && goal > session_source_end(s))
         why = REASON_SOURCE_ENDED;
     if (why == REASON_NONE && !session_direct_allows(s, w, s->mark))
         why = REASON_UNALIGNED;
@@ -669,13 +434,13 @@ bool session_signal_waits(const struct session *s)
     return pending & ~s->blocked;
 }
 
-/* As reach(), until a signal waits, or another thread that wants the session settled. */
+/* As frontier_reach(), until a signal waits, or another thread that wants the session settled. */
 static enum reason reach_by_steps(struct session *s, off_t goal)
 {
-    enum reason why = goal > source_end(s) ? REASON_SOURCE_ENDED : REASON_NONE;
+    enum reason why = goal > session_source_end(s) ? REASON_SOURCE_ENDED : REASON_NONE;
     while (why == REASON_NONE && s->frontier < goal && !session_signal_waits(s) &&
            !__atomic_load_n(&s->asked, __ATOMIC_SEQ_CST))
-        why = advance(s, goal);
+        why = frontier_advance(s, goal);
     return why;
 }
 
@@ -687,13 +452,13 @@ size_t session_copy(struct session *s, off_t from, size_t n)
     /* The kernel copies what the source holds now, not what it held when we went ahead for a write. */
     if (why == REASON_NONE && !s->engine->freezes_source && s->frontier > s->mark)
         why = REASON_DESTINATION_USED;
-    if (why == REASON_NONE && s->engine->remote && n < SMALLEST_ASKED && (off_t)n < source_end(s) - s->mark)
+    if (why == REASON_NONE && s->engine->remote && n < SMALLEST_ASKED && (off_t)n < session_source_end(s) - s->mark)
         why = REASON_SLOWER;
     /* With O_DIRECT on either side the kernel refuses a part that is not aligned. */
     if (why == REASON_NONE && (s->direct || has_flag(s->pair.source, O_DIRECT)))
         why = REASON_UNALIGNED;
-    if ((off_t)n > source_end(s) - s->mark)
-        n = (size_t)(source_end(s) - s->mark);
+    if ((off_t)n > session_source_end(s) - s->mark)
+        n = (size_t)(session_source_end(s) - s->mark);
     if (why == REASON_NONE)
         why = reach_by_steps(s, s->mark + (off_t)n);
     if ((off_t)n > s->frontier - s->mark)
@@ -755,7 +520,7 @@ static void cut_behind_unseen_change(struct session *s)
         !guard_same_file(&now, &s->left) || now.size != s->frontier || (at == s->mark && is_of_bytes(s, &now)))
         return;
     off_t first = (at == s->mark ? at : at + block - 1) / block * block;
-    if (has_what_was_put(s, first) ||
+    if (frontier_has_what_was_put(s, first) ||
         sharing_all(s->pair.source, first - s->shift, destination, first, s->frontier - first))
         cut_at(s, at);
 }
@@ -764,8 +529,8 @@ void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
         return;
-    enum reason trouble = look_at_destination(s);
-    if (trouble == REASON_NONE || (trouble != REASON_DESTINATION_CHANGED && is_out_of_reach(s)))
+    enum reason trouble = frontier_check_destination(s);
+    if (trouble == REASON_NONE || (trouble != REASON_DESTINATION_CHANGED && frontier_is_out_of_reach(s)))
         cut_back(s);
     else if (trouble == REASON_DESTINATION_CHANGED)
         cut_behind_unseen_change(s);

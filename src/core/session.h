@@ -138,6 +138,15 @@ bool session_signal_waits(const struct session *session);
 /* Whether the destination's descriptor has one of these status flags (F_GETFL, fcntl(2)). */
 bool session_writes_with(const struct session *session, long flags);
 
+/* Where the source ends, as an offset of the destination. */
+static inline off_t session_source_end(const struct session *session)
+{
+    return session->source.size + session->shift;
+}
+
+/* Looks at one of the session's files, as its engine needs it. */
+bool session_look(const struct session *session, int fd, struct file_state *state);
+
 /* Whether the source is as the session knows it. */
 bool session_source_unchanged(const struct session *session);
 
