@@ -146,6 +146,12 @@ static bool stream_may_run(const struct session *s, const struct candidate *c)
            !s->engine->remote && flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
 }
 
+static bool may_be_mapped(const struct candidate *c)
+{
+    return __atomic_load_n(&unseen_any_file, __ATOMIC_SEQ_CST) &&
+           unseen_may_be_mapped(guard_number(c->destination, &c->destination_state));
+}
+
 /*
  * Is the destination written, or looked at, where no hook sees it? What a standard stream writes behind the destination's
  * own descriptor goes to the offset that the program's writes go to, and is found, if no other thread settles then; what
@@ -157,8 +163,7 @@ static enum reason unseen_uses(const struct session *s, const struct candidate *
     if (begin_is_streamed(&c->destination_state, stream_may_run(s, c) ? c->destination : -1,
                           only_written ? c->destination : -1))
         return REASON_STREAMED;
-    const struct file_state *file = &c->destination_state;
-    return unseen_may_be_mapped(file->device, file->inode) ? REASON_MAPPED : REASON_NONE;
+    return may_be_mapped(c) ? REASON_MAPPED : REASON_NONE;
 }
 
 /* ---- beginning ---- */
@@ -187,8 +192,7 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
 static enum reason start_alone(struct session *s, const struct candidate *c)
 {
     session_start(s, c);
-    bool mapped_meanwhile = unseen_may_be_mapped(c->destination_state.device, c->destination_state.inode);
-    if (!underway_any() && !table_has_rival(s) && !s->asked && !mapped_meanwhile)
+    if (!underway_any() && !table_has_rival(s) && !s->asked && !may_be_mapped(c))
         return REASON_NONE;
     session_settle(s, REASON_BUSY);
     return REASON_BUSY;

@@ -32,7 +32,7 @@ void copy_leaving_for_later(int fd, bool changes)
     struct file_state file;
     /* Before sessions are settled: none is to begin in between. */
     if (!settle_over() && guard_look(fd, &file))
-        unseen_add_file(file.device, file.inode);
+        unseen_add_file(guard_number(fd, &file));
     if (copy_running())
         copy_settle_file_of(fd, changes);
 }

@@ -1,7 +1,9 @@
 #include "guards.h"
 
+#include "settings.h"
 #include "syscalls.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -51,6 +53,39 @@ bool guard_look(int fd, struct file_state *state)
 bool guard_same_file(const struct file_state *a, const struct file_state *b)
 {
     return a->device == b->device && a->inode == b->inode && a->raw == b->raw;
+}
+
+/* FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv), over bytes. Never 0. */
+static uint64_t number_made_of(const void *bytes, size_t n)
+{
+    uint64_t number = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        number = (number ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+    return number ? number : 1;
+}
+
+/* A block device has several nodes, each with a handle of its own. */
+static bool may_have_handle(const struct file_state *state)
+{
+    return !state->raw && !settings.filtered;
+}
+
+uint64_t guard_number(int fd, const struct file_state *state)
+{
+    struct {
+        struct file_handle head;
+        uint8_t room[MAX_HANDLE_SZ];
+    } handle = {.head.handle_bytes = MAX_HANDLE_SZ};
+    int mount;
+    long told = -EOPNOTSUPP;
+    if (may_have_handle(state))
+        told = KERNEL(SYS_name_to_handle_at, fd, "", &handle, &mount, AT_EMPTY_PATH);
+    if (told == 0)
+        return number_made_of(handle.head.f_handle, handle.head.handle_bytes);
+    if (told != -EOPNOTSUPP && told != -EOVERFLOW && told != -ENOSYS)
+        return 0;
+    const uint64_t names[] = {state->device, state->inode};
+    return number_made_of(names, sizeof names);
 }
 
 static struct timespec timespec_of(struct statx_timestamp stamp)

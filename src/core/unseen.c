@@ -22,20 +22,24 @@ void unseen_remove_range(struct unseen_use *set, int first, int last)
 
 #define FILES_TOLD_APART 32768
 static uint8_t mapped[FILES_TOLD_APART / 8];
+static bool all_mapped;
+bool unseen_any_file;
 
-static unsigned number_of(dev_t device, ino_t inode)
+void unseen_add_file(uint64_t number)
 {
-    return (unsigned)((inode ^ device * 0x9E3779B97F4A7C15u) % FILES_TOLD_APART);
+    unsigned place = (unsigned)(number % FILES_TOLD_APART);
+    if (number)
+        __atomic_fetch_or(&mapped[place / 8], (uint8_t)(1 << place % 8), __ATOMIC_SEQ_CST);
+    else
+        __atomic_store_n(&all_mapped, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&unseen_any_file, true, __ATOMIC_SEQ_CST);
+    /* Who adds one looks next for copies that run ahead, who begins one looks here once it runs: one sees the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-void unseen_add_file(dev_t device, ino_t inode)
+bool unseen_may_be_mapped(uint64_t number)
 {
-    unsigned number = number_of(device, inode);
-    __atomic_fetch_or(&mapped[number / 8], (uint8_t)(1 << number % 8), __ATOMIC_SEQ_CST);
-}
-
-bool unseen_may_be_mapped(dev_t device, ino_t inode)
-{
-    unsigned number = number_of(device, inode);
-    return __atomic_load_n(&mapped[number / 8], __ATOMIC_SEQ_CST) >> number % 8 & 1;
+    unsigned place = (unsigned)(number % FILES_TOLD_APART);
+    return !number || __atomic_load_n(&all_mapped, __ATOMIC_SEQ_CST) ||
+           __atomic_load_n(&mapped[place / 8], __ATOMIC_SEQ_CST) >> place % 8 & 1;
 }

@@ -13,7 +13,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #define UNSEEN_RANGE 4096
 
@@ -48,11 +47,15 @@ static inline void unseen_remove(struct unseen_use *set, int fd)
 }
 
 /*
- * The files that were ever mapped, or read or written in the background. A mapping stays when its descriptor is closed,
- * and munmap(2) may take away a part of it: so a file stays in the set, which knows it by a number made of its own. Another file may have the same one: that
- * costs a copy what would have run ahead. Threads may do both at the same time.
+ * The files that were ever mapped, or read or written in the background, by guard_number(); after a 0, all files. A
+ * mapping stays when its descriptor is closed, and munmap(2) may take away a part of it: so a file stays in the set.
+ * Another file may have the same number: that costs a copy what would have run ahead. Threads may do both at the same
+ * time.
  */
-void unseen_add_file(dev_t device, ino_t inode);
-bool unseen_may_be_mapped(dev_t device, ino_t inode);
+void unseen_add_file(uint64_t number);
+bool unseen_may_be_mapped(uint64_t number);
+
+/* Whether the set has any file. If not, numbers need not be asked for. */
+extern bool unseen_any_file;
 
 #endif

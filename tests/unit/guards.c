@@ -1,15 +1,21 @@
 /* Whether a change shows in a file's state, and whether it is seen there. */
 #include "core/guards.h"
+#include "core/settings.h"
 
 #include "files.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/magic.h>
+#include <linux/seccomp.h>
 #include <linux/version.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -103,6 +109,63 @@ Test(guards, one_file_through_two_descriptors)
     cr_expect_not(guard_same_file(&a, &c), "inode numbers are of one device");
     cr_expect_not(guard_unchanged(other, &a));
     cr_expect_not(guard_unchanged(-1, &a));
+}
+
+static uint64_t number_of(int fd)
+{
+    struct file_state state = state_of(fd);
+    return guard_number(fd, &state);
+}
+
+Test(guards, a_file_keeps_its_number)
+{
+    int fd = file_filled(10, 1), other = file_filled(10, 1);
+    uint64_t number = number_of(fd);
+    cr_assert_neq(number, 0);
+    cr_expect_eq(number_of(dup(fd)), number);
+    cr_expect_neq(number_of(other), number);
+    file_tick();
+    cr_assert_eq(write(fd, "x", 1), 1);
+    cr_assert_eq(fchmod(fd, 0600), 0);
+    cr_expect_eq(number_of(fd), number);
+}
+
+Test(guards, what_is_no_file_any_more_has_no_number)
+{
+    struct file_state state = state_of(file_new());
+    cr_expect_eq(guard_number(-1, &state), 0);
+}
+
+/* Whatever node leads to it. */
+Test(guards, a_device_is_known_by_its_number)
+{
+    struct file_state disk = {.device = makedev(7, 3), .raw = true}, another = {.device = makedev(7, 4), .raw = true};
+    int fd = file_new(), other = file_new();
+    cr_expect_eq(guard_number(fd, &disk), guard_number(other, &disk));
+    cr_expect_neq(guard_number(fd, &disk), guard_number(fd, &another));
+}
+
+static void end_who_asks_for_a_handle(void)
+{
+    struct sock_filter lines[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_name_to_handle_at, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof lines / sizeof *lines, lines};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+Test(guards, nobody_who_is_filtered_asks_for_a_handle)
+{
+    int fd = file_filled(10, 1), other = file_filled(10, 1);
+    end_who_asks_for_a_handle();
+    settings.filtered = true;
+    cr_expect_eq(number_of(fd), number_of(dup(fd)));
+    cr_expect_neq(number_of(fd), number_of(other));
+    cr_expect_neq(number_of(fd), 0);
 }
 
 Test(guards, nothing_changed)

@@ -83,9 +83,18 @@ Test(unseen, threads_do_not_undo_each_other)
 
 Test(unseen, remembers_files_that_were_mapped)
 {
-    cr_expect_not(unseen_may_be_mapped(7, 131));
-    unseen_add_file(7, 131);
-    cr_expect(unseen_may_be_mapped(7, 131));
-    cr_expect_not(unseen_may_be_mapped(7, 132));
-    cr_expect_not(unseen_may_be_mapped(8, 131));
+    cr_expect_not(unseen_any_file);
+    cr_expect_not(unseen_may_be_mapped(131));
+    unseen_add_file(131);
+    cr_expect(unseen_any_file);
+    cr_expect(unseen_may_be_mapped(131));
+    cr_expect_not(unseen_may_be_mapped(132));
+}
+
+Test(unseen, a_file_without_a_number_may_be_any)
+{
+    cr_expect(unseen_may_be_mapped(0), "it may be one that was mapped");
+    unseen_add_file(0);
+    cr_expect(unseen_any_file);
+    cr_expect(unseen_may_be_mapped(131));
 }
