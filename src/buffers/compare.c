@@ -38,8 +38,7 @@ void compare_what_may_go(void)
     __atomic_store_n(&may_go, true, __ATOMIC_RELAXED);
 }
 
-/* Has the kernel read the program's memory. False if that is not all there. */
-static bool fetch(char *to, const char *bytes, size_t n)
+bool compare_fetch(void *to, const void *bytes, size_t n)
 {
     struct iovec here = {to, n}, there = {(void *)(uintptr_t)bytes, n};
     return !settings.filtered && KERNEL(SYS_process_vm_readv, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == (long)n;
@@ -78,7 +77,7 @@ static bool is_there(const char *bytes, size_t n, int source, off_t from)
 {
     char there[LOOK], fetched[LOOK];
     if (__atomic_load_n(&may_go, __ATOMIC_RELAXED)) {
-        if (!fetch(fetched, bytes, n))
+        if (!compare_fetch(fetched, bytes, n))
             return false;
         bytes = fetched;
     }
@@ -144,7 +143,7 @@ static bool equals(const char *buffer, const char *bytes, size_t n, const struct
     for (size_t done = 0, part; done < n; done += part) {
         char *fetched = scratch->bytes + scratch->room;
         part = n - done < AGAIN ? n - done : AGAIN;
-        if (!fetch(fetched, buffer + done, part) || memcmp(fetched, bytes + done, part) != 0)
+        if (!compare_fetch(fetched, buffer + done, part) || memcmp(fetched, bytes + done, part) != 0)
             return false;
     }
     return true;

@@ -54,6 +54,12 @@ void compare_drop(struct compare_scratch *scratch);
  */
 bool compare_readable(const void *bytes, size_t n);
 
+/*
+ * Has the kernel read n bytes of the program's memory (process_vm_readv(2)). False if they are not all there, and under a
+ * seccomp filter. Safe in a signal handler.
+ */
+bool compare_fetch(void *to, const void *bytes, size_t n);
+
 /* Whether that is in the range of addresses that a program's memory can have, whatever is there. */
 bool compare_is_memory(const void *bytes, size_t n);
 

@@ -2,6 +2,7 @@
 #define FAMILY_DESCRIPTORS
 #include "hook.h"
 
+#include "../core/handed.h"
 #include "../core/private.h"
 #include "../core/syscalls.h"
 #include "../core/unseen.h"
@@ -162,6 +163,8 @@ EXPORT int fcntl(int fd, int command, ...)
     if (command == F_GETFD || command == F_SETFD || command == F_GETFL)
         return original_fcntl(fd, command, argument);
     copy_settle(fd);
+    if (command == F_SETLK || command == F_SETLKW)
+        handed_lock_taken();
     int result = original_fcntl(fd, command, argument);
     return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? copy_duplicated(fd, result) : result;
 }
@@ -211,6 +214,7 @@ EXPORT int flock(int fd, int operation)
 EXPORT int lockf(int fd, int command, off_t n)
 {
     copy_settle(fd);
+    handed_lock_taken();
     return original_lockf(fd, command, n);
 }
 

@@ -41,6 +41,7 @@ static long missing(void)
 #define HANDOVER(name) void (*original_##name)(void) = (void (*)(void))missing;
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
+#define BECOMING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
@@ -48,6 +49,7 @@ static long missing(void)
 #undef HANDOVER
 #undef ENDING
 #undef LENDING
+#undef BECOMING
 #undef THREADING
 
 static const struct wanted originals[] = {
@@ -55,6 +57,7 @@ static const struct wanted originals[] = {
 #define HANDOVER(name) {#name, (void *)&original_##name},
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
+#define BECOMING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #include "calls.def"
 };

@@ -2,18 +2,22 @@
 #define FAMILY_PROCESS
 #include "hook.h"
 
+#include "../core/handed.h"
+
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 /*
- * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
+ * A HANDOVER, LENDING, THREADING, BECOMING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
  * execl(3) and clone(2) take any number of arguments. So the hook keeps the registers that carry arguments, calls one of
  * these, puts the registers back and jumps to the original.
  */
 void process_handover(void) __attribute__((visibility("hidden")));
 void process_lending(void) __attribute__((visibility("hidden")));
+void process_becoming(const char *path, char *const *arguments, char *const *environment)
+    __attribute__((visibility("hidden")));
 void process_threading(void) __attribute__((visibility("hidden")));
 void process_ending(void) __attribute__((visibility("hidden")));
 
@@ -23,6 +27,7 @@ void process_handover(void)
         originals_resolve();
     copy_settle_all();
     owned_forget_all();
+    handed_forget();
 }
 
 /* vfork(2), clone(2): the child has a table of descriptors of its own, and memory of ours. */
@@ -45,6 +50,14 @@ void process_ending(void)
         originals_resolve();
     if (copy_watching())
         copy_finish();
+    handed_forget();
+}
+
+void process_becoming(const char *path, char *const *arguments, char *const *environment)
+{
+    (void)arguments;
+    process_ending();
+    handed_on(path, environment);
 }
 
 #if defined(__x86_64__)
@@ -77,6 +90,7 @@ void process_ending(void)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
 #define LENDING(name) GO_ON(name, process_lending)
+#define BECOMING(name) GO_ON(name, process_becoming)
 #define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
 
@@ -148,14 +162,15 @@ static bool concerns_no_file(long number)
     }
 }
 
-/* As fork(3) and sendmsg(2) do: what the process has open is another one's too. */
+/* As fork(3), execve(2) and sendmsg(2) do: what the process has open is another one's too, or the next program's. */
 static bool shares_descriptors(long number)
 {
 #if defined(SYS_fork)
     if (number == SYS_fork || number == SYS_vfork)
         return true;
 #endif
-    return number == SYS_clone || number == SYS_clone3 || number == SYS_sendmsg || number == SYS_sendmmsg;
+    return number == SYS_clone || number == SYS_clone3 || number == SYS_execve || number == SYS_execveat ||
+           number == SYS_sendmsg || number == SYS_sendmmsg;
 }
 
 static void before_system_call(long number, long a, long b)
@@ -184,8 +199,10 @@ EXPORT long syscall(long number, ...)
         owned_set((int)a[0], false);
     if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
         copy_mapping((int)a[4]);
-    if (shares_descriptors(number))
+    if (shares_descriptors(number)) {
         owned_forget_all();
+        handed_forget();
+    }
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
     return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -1,5 +1,6 @@
 /* What happens before the program's main and after its end. */
 #include "../core/copy.h"
+#include "../core/handed.h"
 #include "../core/report.h"
 #include "../core/settings.h"
 #include "originals.h"
@@ -20,6 +21,7 @@ static void before_fork(void)
 {
     copy_settle_all();
     owned_forget_all();
+    handed_forget();
 }
 
 /* glibc passes a constructor what it passes to main. */
@@ -31,6 +33,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     underway_start();
     pthread_atfork(before_fork, NULL, NULL);
     settings_read(environment, getauxval(AT_SECURE) != 0);
+    handed_start(environment);
     report_open();
 }
 

@@ -79,7 +79,7 @@ now() {
 run_timed() { # WAY COMMAND
     local began=${EPOCHREALTIME/[.,]/}
     now >"$scratch/$1.began"
-    run_way "$1" sh -c "$2"
+    run_way "$1" bash -c "$2"
     now >"$scratch/$1.ended"
     echo $((${EPOCHREALTIME/[.,]/} - began)) >>"$scratch/$1.took"
 }
@@ -126,7 +126,7 @@ cause() {
     mkdir ours
     (
         cd ours
-        run_preloaded env OFFLOAD_REPORT="$scratch/report" sh -c "$command"
+        run_preloaded env OFFLOAD_REPORT="$scratch/report" bash -c "$command"
     ) >/dev/null 2>&1 </dev/null || true
     [ -s "$scratch/report" ] || echo '{"event": "copy"}' >"$scratch/report"
     jq -rs 'map(select(.event == "copy" and .written != 0 and .cause != "none")) | last | .cause // "unseen"' \

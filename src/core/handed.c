@@ -1,0 +1,190 @@
+#include "handed.h"
+
+#include "../buffers/compare.h"
+#include "guards.h"
+#include "owned.h"
+#include "settings.h"
+#include "signals.h"
+#include "syscalls.h"
+#include "underway.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The last of the real-time signals: whoever had one sent for a regular file would have another. */
+#define MARK 64
+
+bool handed_marked = true;
+
+/* What the dynamic linker loaded the library by, LD_PRELOAD=..., where the program was given it; NULL if it was something else. */
+static const char *loaded_by;
+
+/* The dynamic linker that this program names. */
+static const char *linker;
+
+static bool locks_taken;
+
+void handed_lock_taken(void)
+{
+    locks_taken = true;
+}
+
+/* ---- the mark ---- */
+
+static bool is_marked(void)
+{
+    struct f_owner_ex is;
+    return KERNEL(SYS_fcntl, STDOUT_FILENO, F_GETOWN_EX, &is) == 0 && is.pid && is.type == F_OWNER_TID &&
+           is.pid == KERNEL(SYS_getpid) && KERNEL(SYS_fcntl, STDOUT_FILENO, F_GETSIG) == MARK;
+}
+
+static void set_owner(int pid, long signal)
+{
+    struct f_owner_ex owner = {F_OWNER_TID, pid};
+    KERNEL(SYS_fcntl, STDOUT_FILENO, F_SETOWN_EX, &owner);
+    KERNEL(SYS_fcntl, STDOUT_FILENO, F_SETSIG, signal);
+}
+
+bool handed_take_off(void)
+{
+    bool marked = is_marked();
+    if (marked)
+        set_owner(0, 0);
+    handed_marked = false;
+    return marked;
+}
+
+static bool has_no_owner(void)
+{
+    struct f_owner_ex is;
+    return KERNEL(SYS_fcntl, STDOUT_FILENO, F_GETOWN_EX, &is) == 0 && !is.pid &&
+           KERNEL(SYS_fcntl, STDOUT_FILENO, F_GETSIG) == 0;
+}
+
+/* ---- whether the program will have the library ---- */
+
+/* Whether the string is the one that the library was loaded by. */
+static bool loads_this(const char *string)
+{
+    char part[64];
+    size_t n = strlen(loaded_by) + 1;
+    for (size_t done = 0, step; done < n; done += step) {
+        step = n - done < sizeof part ? n - done : sizeof part;
+        if (!compare_fetch(part, string + done, step) || memcmp(part, loaded_by + done, step) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool environment_loads_this(char *const *environment)
+{
+    const char *string;
+    while (compare_fetch(&string, environment++, sizeof string) && string)
+        if (loads_this(string))
+            return true;
+    return false;
+}
+
+/* Whether the file is a program that the same dynamic linker loads as loaded this one: others may know no LD_PRELOAD. */
+static bool has_this_linker(int fd)
+{
+    Elf64_Ehdr head;
+    Elf64_Phdr part;
+    char name[64];
+    if (KERNEL(SYS_pread64, fd, &head, sizeof head, 0) != (long)sizeof head ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64)
+        return false;
+    for (int i = 0; i < head.e_phnum; i++) {
+        uint64_t at = head.e_phoff + (uint64_t)i * sizeof part;
+        if (KERNEL(SYS_pread64, fd, &part, sizeof part, at) != (long)sizeof part)
+            return false;
+        if (part.p_type == PT_INTERP)
+            return part.p_filesz == strlen(linker) + 1 && part.p_filesz <= sizeof name &&
+                   KERNEL(SYS_pread64, fd, name, part.p_filesz, part.p_offset) == (long)part.p_filesz &&
+                   memcmp(name, linker, part.p_filesz) == 0;
+    }
+    return false;
+}
+
+/* With more rights than its caller it would be loaded without. */
+static bool is_ordinary(int fd)
+{
+    struct stat st;
+    return KERNEL(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & (S_ISUID | S_ISGID));
+}
+
+static bool program_loads_this(const char *path)
+{
+    long fd = KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool loads = fd >= 0 && is_ordinary((int)fd) && has_this_linker((int)fd);
+    if (fd >= 0)
+        KERNEL(SYS_close, fd);
+    return loads;
+}
+
+/*
+ * A file, or a block device: others do send signals. By another number the program could give it away, and would not know
+ * that it is this one.
+ */
+static bool is_file_of_one_number(void)
+{
+    struct file_state file, other;
+    bool looked = guard_look(STDOUT_FILENO, &file);
+    for (int fd = 0; looked && fd < OWNED_RANGE; fd++)
+        if (fd != STDOUT_FILENO && owned_holds(fd) && guard_look(fd, &other) && guard_same_file(&file, &other))
+            return false;
+    return looked;
+}
+
+static bool may_hand_on(void)
+{
+    return owned_holds(STDOUT_FILENO) && *underway_single && loaded_by && linker && !locks_taken && !settings.off &&
+           KERNEL(SYS_prctl, PR_GET_SECCOMP) == 0;
+}
+
+void handed_on(const char *path, char *const *environment)
+{
+    uint64_t blocked;
+    if (!may_hand_on())
+        return;
+    /* The program is opened: no handler is to see a number taken. */
+    signals_block(&blocked);
+    handed_marked =
+        is_file_of_one_number() && has_no_owner() && environment_loads_this(environment) && program_loads_this(path);
+    if (handed_marked)
+        set_owner((int)KERNEL(SYS_getpid), MARK);
+    signals_restore(blocked);
+}
+
+/* ---- at the start ---- */
+
+/* The program's own, by its headers in memory (getauxval(3)). */
+static const char *own_linker(void)
+{
+    const Elf64_Phdr *parts = (const Elf64_Phdr *)getauxval(AT_PHDR);
+    const Elf64_Phdr *itself = NULL, *linker_at = NULL;
+    for (size_t i = 0; parts && i < getauxval(AT_PHNUM); i++) {
+        if (parts[i].p_type == PT_PHDR)
+            itself = &parts[i];
+        if (parts[i].p_type == PT_INTERP)
+            linker_at = &parts[i];
+    }
+    return itself && linker_at ? (const char *)parts - itself->p_vaddr + linker_at->p_vaddr : NULL;
+}
+
+void handed_start(char *const *environment)
+{
+    bool own = !settings.filtered && handed_take_off();
+    handed_marked = false;
+    for (; environment && *environment; environment++)
+        if (strncmp(*environment, "LD_PRELOAD=", strlen("LD_PRELOAD=")) == 0)
+            loaded_by = *environment;
+    linker = own_linker();
+    if (own && !settings.off)
+        owned_set(STDOUT_FILENO, true);
+}

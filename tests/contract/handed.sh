@@ -1,0 +1,227 @@
+#!/bin/bash
+# Copies to standard output that a shell has redirected, `copier >copy`: offloaded where the shell's child that opened the
+# file becomes the copier, and nobody else has it; and only there.
+. "$(dirname "$0")/../fixture.sh"
+need_root
+need python3 strace
+
+copier='dd if=../source bs=64k status=none'
+between=$scratch/between
+
+as_plain() { # yes|no COMMAND...
+    local shared=$1
+    shift
+    both "$@"
+    expect_status 0
+    if [ "$shared" = yes ]; then assert_shared source ours/copy; else assert_not_shared source ours/copy; fi
+}
+
+in_bash() { # yes|no SCRIPT
+    as_plain "$1" bash -c "$2"
+}
+
+# Nobody has a place in the file of his own, so that none may be lost: what the other wrote while the copy was made is in it.
+with_another() { # COMMAND...
+    local _
+    for _ in 1 2 3 4 5 6 7 8; do
+        rm -f copy
+        run_preloaded "$@" >"$scratch/out" 2>&1 || fail "it ended with $?: $(cat "$scratch/out")"
+        [ "$(tr -cd '!' <copy | wc -c)" -eq 100 ] || fail "of a hundred marks $(tr -cd '!' <copy | wc -c) are left"
+        [ "$(stat -c %s copy)" -eq $(($(stat -c %s source) + 100)) ] || fail "the copy has $(stat -c %s copy) bytes"
+    done
+    assert_not_shared source copy
+}
+
+# What writes a hundred marks to standard output, once the copy has begun.
+marker='
+static void mark(void)
+{
+    for (struct stat st = {0}; st.st_size < 1 << 20; usleep(100))
+        fstat(1, &st);
+    for (int i = 0; i < 100; i++, usleep(100))
+        if (write(1, "!", 1) != 1)
+            _exit(1);
+}'
+
+compile() { # FILE OPTION... <SOURCE
+    # shellcheck disable=SC2086 # a compiler and its options
+    { echo '#include <fcntl.h>' && echo '#include <stdlib.h>' && echo '#include <sys/stat.h>' &&
+        echo '#include <unistd.h>' && echo "$marker" && cat; } |
+        ${OFFLOAD_TEST_CC:-cc} -O1 "${@:2}" -x c -o "$1" - || skip "it cannot be compiled here (${*:2})"
+}
+
+# A program that starts a child, which marks, and becomes another.
+between_them() { # PRELOAD-OF-THE-ONE-BETWEEN OPTION...
+    compile "$between" "${@:2}" <<'EOF'
+int main(int argc, char **argv)
+{
+    if (fork() == 0) {
+        mark();
+        _exit(0);
+    }
+    if (argc < 3 || setenv("LD_PRELOAD", argv[1], 1))
+        return 1;
+    execv(argv[2], argv + 2);
+    return 1;
+}
+EOF
+    with_another bash -c "LD_PRELOAD=$1 $between $library /bin/dd if=source bs=64k status=none >copy
+        while [ \$(tr -cd '!' <copy | wc -c) -lt 100 ]; do sleep 0.1; done"
+}
+
+# The child of a vfork has its parent's memory, and with it the parent's word for what is the parent's own.
+child_in_its_memory() {
+    compile "$scratch/lender" <<'EOF'
+int main(int argc, char **argv, char **environment)
+{
+    int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (argc < 2 || copy < 0 || dup2(copy, 1) < 0 || close(copy))
+        return 1;
+    if (vfork() == 0) {
+        execve(argv[1], argv + 1, environment);
+        _exit(1);
+    }
+    mark();
+    return 0;
+}
+EOF
+    with_another "$scratch/lender" /bin/dd if=source bs=64k status=none
+}
+
+# Another library that is loaded before, and whose constructor starts a child.
+child_before_the_start() {
+    compile "$scratch/early.so" -shared -fPIC <<'EOF'
+__attribute__((constructor)) static void early(void)
+{
+    if (getenv("MARKS") && !unsetenv("MARKS") && fork() == 0) {
+        mark();
+        _exit(0);
+    }
+}
+EOF
+    library="$library $scratch/early.so" with_another bash -c "MARKS=1 dd if=source bs=64k status=none >copy
+        while [ \$(tr -cd '!' <copy | wc -c) -lt 100 ]; do sleep 0.1; done"
+}
+
+# Becomes a program with a filter on system calls that lets all of them pass.
+under_a_filter="import ctypes, os, sys
+libc = ctypes.CDLL(None)
+libc.prctl(38, 1, 0, 0, 0)
+allow = ctypes.create_string_buffer(b'\\x06\\0\\0\\0\\0\\0\\xff\\x7f')
+class program(ctypes.Structure):
+    _fields_ = [('length', ctypes.c_ushort), ('lines', ctypes.c_void_p)]
+if libc.prctl(22, 2, ctypes.byref(program(1, ctypes.addressof(allow))), 0, 0):
+    sys.exit('no filter')
+os.execvp(sys.argv[1], sys.argv[1:])"
+
+# The witness can say yes: `handed` is what strace shows of a mark.
+handed() { # SCRIPT [BEFORE...]
+    trace_preloaded -e trace=fcntl "${@:2}" bash -c "$1" >"$scratch/out" 2>&1 || fail "it ended with $?: $(cat "$scratch/out")"
+    grep -q 'F_SETOWN_EX.*pid=[1-9]' "$trace"
+}
+
+only_to_ordinary_ones() {
+    cp /bin/true program
+    handed './program >copy; echo' || fail "nothing is handed on to an ordinary program: $(cat "$trace")"
+    ! handed './program >/dev/null; echo' || fail "a device was marked"
+    ! handed './program 3>copy >&3; echo' || fail "it is handed on though it has another number"
+    chmod u+s program
+    ! handed './program >copy; echo' || fail "it is handed on to a program that other rights are given"
+    printf '#!/bin/dd if=/dev/null\n' >script
+    chmod +x script
+    ! handed './script >copy; echo' || fail "it is handed on to a script"
+    handed '/bin/true >copy; echo' python3 -c 'import os, sys; os.execvp(sys.argv[1], sys.argv[1:])' ||
+        fail "nothing is handed on by way of Python"
+    ! handed '/bin/true >copy; echo' python3 -c "$under_a_filter" || fail "it is handed on under a filter"
+    ! OFFLOAD=off handed '/bin/true >copy; echo' || fail "it is handed on though the library is off"
+}
+
+# What it cannot become it is not, and it has a child before it becomes something else.
+after_a_failure() {
+    cp /bin/dd program
+    chmod 600 program
+    with_another bash -c "bash -c 'shopt -s execfail; exec >copy; exec ./program
+            { for i in {1..100}; do printf !; done && touch marked; } &
+            exec dd if=source bs=64k status=none'
+        until [ -e marked ]; do sleep 0.1; done
+        rm marked"
+}
+
+owner_of_output='import fcntl, os, sys
+print(fcntl.fcntl(1, fcntl.F_GETOWN), fcntl.fcntl(1, fcntl.F_GETSIG), file=sys.stderr)'
+
+# Python is the one that becomes another program, and does before that what it is told to.
+python_becomes() { # yes|no STATEMENTS
+    as_plain "$1" python3 -c "
+import fcntl, os, sys, threading, time
+fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+$2
+os.dup2(fd, 1)
+os.close(fd)
+dd = '/bin/dd'
+os.execve(dd, ['dd', 'if=../source', 'bs=64k', 'status=none'], os.environ)"
+}
+
+# A mark that is not the one of this process. Python is without the library, and becomes one that has it or starts it.
+forged() { # STATEMENTS
+    rm -f copy
+    limited python3 -c "
+import fcntl, os, struct
+fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+os.dup2(fd, 1)
+os.close(fd)
+def mark(kind, signal):
+    fcntl.fcntl(1, 15, struct.pack('ii', kind, os.getpid()))
+    fcntl.fcntl(1, 10, signal)
+$1
+os.execve('/bin/dd', ['dd', 'if=source', 'bs=64k', 'status=none'], dict(os.environ, LD_PRELOAD='$library'))"
+    cmp source copy
+    read -r common _ < <("$extents" source copy)
+}
+
+forged_marks() {
+    forged 'mark(0, 64)'
+    [ "$common" -gt 0 ] || fail "a mark of the process itself is not taken: the others below would prove nothing"
+    forged 'mark(0, 63)'
+    [ "$common" -eq 0 ] || fail "a mark with another signal is taken"
+    forged 'mark(1, 64)'
+    [ "$common" -eq 0 ] || fail "a mark for a process of several threads is taken"
+    forged 'mark(0, 64)
+child = os.fork()
+if child:
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))'
+    [ "$common" -eq 0 ] || fail "another process's mark is taken"
+}
+
+reflink_filesystem() {
+    make_source source $((128 * 65536))
+    verdict "by a child of bash, on $fs" in_bash yes "$copier >copy; echo done"
+    verdict "the last command of bash, on $fs" in_bash yes "$copier >copy"
+    verdict "a shell that becomes it, on $fs" as_plain yes sh -c "exec $copier >copy"
+    verdict "through a stream, on $fs" both bash -c "head -c 100M ../source >copy; echo done"
+    verdict "a part, and more behind it, on $fs" both bash -c "{ $copier count=9; echo more; $copier skip=9; } >copy"
+    verdict "standard error goes there too, on $fs" both bash -c "{ $copier; ls none; } >copy 2>&1"
+    verdict "read from where it is written, on $fs" both bash -c "$copier >copy; $copier 1<>copy; wc -c <copy"
+    verdict "appended, on $fs" in_bash no "$copier >>copy; echo done"
+    verdict "a sibling in the background, on $fs" with_another bash -c \
+        '{ for i in {1..100}; do printf !; done & dd if=source bs=64k status=none; wait; } >copy'
+    verdict "a child of one without the library, on $fs" between_them "$library" -static
+    verdict "a child of one that brings the library, on $fs" between_them ''
+    verdict "a child of one with the library, on $fs" between_them "$library"
+    verdict "a child in the memory of its owner, on $fs" child_in_its_memory
+    verdict "a child of another library, on $fs" child_before_the_start
+    verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
+    verdict "marks of others, on $fs" forged_marks
+    verdict "after a failure, on $fs" after_a_failure
+    verdict "no owner is seen, on $fs" both bash -c "python3 -c '$owner_of_output' >copy; echo done"
+    verdict "becomes it from Python, on $fs" python_becomes yes pass
+    verdict "another thread is there, on $fs" python_becomes no \
+        'threading.Thread(target=time.sleep, args=(1000,), daemon=True).start(); time.sleep(0.1)'
+    verdict "its owner is somebody's, on $fs" python_becomes no 'fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())'
+    verdict "its signal is somebody's, on $fs" python_becomes no 'fcntl.fcntl(fd, 10, 40)'
+    verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
+}
+
+count=23
+plan $((2 * count))
+on_each "xfs btrfs" "$count" reflink_filesystem
