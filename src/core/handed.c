@@ -111,17 +111,20 @@ static bool has_this_linker(int fd)
     return false;
 }
 
-/* With more rights than its caller it would be loaded without. */
-static bool is_ordinary(int fd)
+/* A device may do something when it is opened. A program with more rights than its caller would be loaded without. */
+static bool is_ordinary(const char *path)
 {
     struct stat st;
-    return KERNEL(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & (S_ISUID | S_ISGID));
+    return KERNEL(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode) &&
+           !(st.st_mode & (S_ISUID | S_ISGID));
 }
 
 static bool program_loads_this(const char *path)
 {
+    if (!is_ordinary(path))
+        return false;
     long fd = KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    bool loads = fd >= 0 && is_ordinary((int)fd) && has_this_linker((int)fd);
+    bool loads = fd >= 0 && has_this_linker((int)fd);
     if (fd >= 0)
         KERNEL(SYS_close, fd);
     return loads;
