@@ -44,6 +44,38 @@ bool compare_fetch(void *to, const void *bytes, size_t n)
     return !settings.filtered && KERNEL(SYS_process_vm_readv, KERNEL(SYS_getpid), &here, 1, &there, 1, 0) == (long)n;
 }
 
+static bool may_be_forbidden;
+
+void compare_what_may_be_forbidden(void)
+{
+    __atomic_store_n(&may_be_forbidden, true, __ATOMIC_RELAXED);
+}
+
+/* Pages: asked about at once, on the stack of a signal handler a byte each; and so few that to touch them costs less. */
+#define ASKED ((size_t)256)
+#define NOT_ASKED ((size_t)3)
+
+/*
+ * Whether each page is there (mincore(2)), which for 32 pages costs an eighth of having the kernel touch them
+ * (docs/decisions/023). It does not tell that a page may not be read, nor always that a mapped file has ended before it.
+ */
+static bool is_resident(uintptr_t page, uintptr_t end)
+{
+    unsigned char there[ASKED];
+    if (settings.filtered || __atomic_load_n(&may_go, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&may_be_forbidden, __ATOMIC_RELAXED))
+        return false;
+    for (size_t n; page < end; page += n * PAGE) {
+        n = (end - page) / PAGE < ASKED ? (end - page) / PAGE : ASKED;
+        if (KERNEL(SYS_mincore, page, n * PAGE, there) != 0)
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if (!(there[i] & 1))
+                return false;
+    }
+    return true;
+}
+
 /*
  * Whether the bytes can be read without a signal: write(2) gives EFAULT for a buffer that is gone, and so must we.
  * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where
@@ -57,6 +89,8 @@ bool compare_readable(const void *bytes, size_t n)
         return true;
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
+    if (end - first > NOT_ASKED * PAGE && is_resident(first, end))
+        return true;
     long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
     if (populated != -EINVAL || settings.filtered)
         return populated == 0;

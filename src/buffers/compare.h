@@ -50,7 +50,7 @@ void compare_drop(struct compare_scratch *scratch);
 /*
  * Whether n bytes of the program's memory can be read without a signal: none of them lies where nothing is mapped, is
  * not allowed or is beyond a mapped file's end. What wraps around the end of memory, or is not the program's, cannot.
- * Costs one system call on Linux 5.14 and later, one a page before. Safe in a signal handler.
+ * Costs one system call or two on Linux 5.14 and later, one a page more before. Safe in a signal handler.
  */
 bool compare_readable(const void *bytes, size_t n);
 
@@ -68,6 +68,12 @@ bool compare_is_memory(const void *bytes, size_t n);
  * file, and a load would end the process (SIGBUS). It is then read by the kernel first, which costs another copy.
  */
 void compare_what_may_go(void);
+
+/*
+ * The program is about to make memory that it may not read (mprotect(2), pkeys(7)): from now on that a page is there is not enough. It is
+ * then touched by the kernel first.
+ */
+void compare_what_may_be_forbidden(void);
 
 /*
  * Whether the first and the last bytes of n > 0 at `buffer`, a few hundred at most, are those at that place in the

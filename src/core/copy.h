@@ -105,6 +105,12 @@ void copy_mapping(int fd);
  */
 void copy_leaving_for_later(int fd, bool changes);
 
+/* Tells that some memory of the program's is about to be made such that it may not be read. */
+static inline void copy_forbidding(void)
+{
+    compare_what_may_be_forbidden();
+}
+
 /* Tells that n bytes of `fd` were mapped at that address. */
 void copy_mapped(int fd, const void *at, size_t n, off_t from);
 

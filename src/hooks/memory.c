@@ -1,4 +1,4 @@
-/* Memory maps of files: a mapping shows the file's end, and writes to it unseen. */
+/* Memory: a mapping of a file shows the file's end, and writes to it unseen; and what may not be read ends who reads it. */
 #define FAMILY_MEMORY
 #include "hook.h"
 
@@ -12,4 +12,18 @@ EXPORT void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t f
     if (mapping != MAP_FAILED && !(flags & MAP_ANONYMOUS))
         copy_mapped(fd, mapping, n, from);
     return mapping;
+}
+
+EXPORT int mprotect(void *at, size_t n, int protection)
+{
+    if (!(protection & PROT_READ))
+        copy_forbidding();
+    return original_mprotect(at, n, protection);
+}
+
+/* Whether memory with a key may be read the program decides without a call (pkeys(7)). */
+EXPORT int pkey_mprotect(void *at, size_t n, int protection, int key)
+{
+    copy_forbidding();
+    return original_pkey_mprotect(at, n, protection, key);
 }

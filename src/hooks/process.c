@@ -173,6 +173,11 @@ static bool shares_descriptors(long number)
            number == SYS_sendmsg || number == SYS_sendmmsg;
 }
 
+static bool forbids_reading(long number, long protection)
+{
+    return (number == SYS_mprotect && !(protection & PROT_READ)) || number == SYS_pkey_mprotect;
+}
+
 static void before_system_call(long number, long a, long b)
 {
     if (number == SYS_close)
@@ -199,6 +204,8 @@ EXPORT long syscall(long number, ...)
         owned_set((int)a[0], false);
     if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
         copy_mapping((int)a[4]);
+    if (forbids_reading(number, a[2]))
+        copy_forbidding();
     if (shares_descriptors(number)) {
         owned_forget_all();
         handed_forget();

@@ -141,6 +141,64 @@ static void buffer_that_ends_early(void)
     say_place();
 }
 
+/* What is read into two blocks is there still when the second may not be read any more, by one way or another. */
+static void with_half_of_it_forbidden(void forbid(char *at))
+{
+    char *pages = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    copy_blocks(HALF);
+    say("read", read(source, pages, 2 * BLOCK));
+    forbid(pages + BLOCK);
+    say("half there", write(copy, pages, 2 * BLOCK));
+    say_place();
+    copy_blocks(3);
+    say_place();
+}
+
+static void forbid(char *at)
+{
+    mprotect(at, BLOCK, PROT_NONE);
+}
+
+static void buffer_that_is_forbidden(void)
+{
+    with_half_of_it_forbidden(forbid);
+}
+
+static void forbid_by_number(char *at)
+{
+    syscall(SYS_mprotect, at, BLOCK, PROT_NONE);
+}
+
+static void buffer_forbidden_by_number(void)
+{
+    with_half_of_it_forbidden(forbid_by_number);
+}
+
+static void map_over(char *at)
+{
+    if (mmap(at, BLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        die("mmap");
+}
+
+static void buffer_mapped_over(void)
+{
+    with_half_of_it_forbidden(map_over);
+}
+
+/* Where there are no keys, the call fails, and the write does not. */
+static void lock_up(char *at)
+{
+    int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+
+    pkey_mprotect(at, BLOCK, PROT_READ | PROT_WRITE, key);
+}
+
+static void buffer_that_is_locked_up(void)
+{
+    with_half_of_it_forbidden(lock_up);
+}
+
 static void buffer_of_a_file_cut_short(void)
 {
     int other = open("other", O_RDWR | O_CREAT | O_TRUNC, 0644);
@@ -1437,6 +1495,10 @@ static const struct corner {
     }
     CORNER(buffer_that_wraps),
     CORNER(buffer_that_ends_early),
+    CORNER(buffer_that_is_forbidden),
+    CORNER(buffer_forbidden_by_number),
+    CORNER(buffer_mapped_over),
+    CORNER(buffer_that_is_locked_up),
     CORNER(buffer_of_a_file_cut_short),
     CORNER(buffer_in_the_copy_itself),
     CORNER(buffer_in_the_source_itself),
