@@ -68,6 +68,11 @@ static bool has_no_owner(void)
 
 /* ---- whether the program will have the library ---- */
 
+static bool is_preload(const char *string)
+{
+    return strncmp(string, "LD_PRELOAD=", strlen("LD_PRELOAD=")) == 0;
+}
+
 /* Whether the string is the one that the library was loaded by. */
 static bool loads_this(const char *string)
 {
@@ -84,6 +89,9 @@ static bool loads_this(const char *string)
 static bool environment_loads_this(char *const *environment)
 {
     const char *string;
+    /* Programs write what ps(1) is to show over their first environment. */
+    if (!is_preload(loaded_by))
+        return false;
     while (compare_fetch(&string, environment++, sizeof string) && string)
         if (loads_this(string))
             return true;
@@ -185,7 +193,7 @@ void handed_start(char *const *environment)
     bool own = !settings.filtered && handed_take_off();
     handed_marked = false;
     for (; environment && *environment; environment++)
-        if (strncmp(*environment, "LD_PRELOAD=", strlen("LD_PRELOAD=")) == 0)
+        if (is_preload(*environment))
             loaded_by = *environment;
     linker = own_linker();
     if (own && !settings.off)

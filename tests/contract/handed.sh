@@ -120,6 +120,27 @@ handed() { # SCRIPT [BEFORE...]
     grep -q 'F_SETOWN_EX.*pid=[1-9]' "$trace"
 }
 
+# Its first environment is overwritten, as by a program that sets its title, and the next program's has an empty string.
+becomes_without_environment() {
+    compile "$scratch/titled" <<'EOF'
+#include <string.h>
+int main(int argc, char **argv, char **environment)
+{
+    char *const empty[] = {"", NULL};
+    int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (argc > 1)
+        for (char **string = environment; *string; string++)
+            memset(*string, 0, strlen(*string));
+    if (copy < 0 || dup2(copy, 1) < 0 || close(copy))
+        return 1;
+    execve("/bin/true", (char *[]){"true", NULL}, argc > 1 ? empty : environment);
+    return 1;
+}
+EOF
+    handed "$scratch/titled" || fail "nothing is handed on by a program that keeps its environment"
+    ! handed "$scratch/titled title" || fail "it is handed on to a program that does not load the library"
+}
+
 only_to_ordinary_ones() {
     cp /bin/true program
     handed './program >copy; echo' || fail "nothing is handed on to an ordinary program: $(cat "$trace")"
@@ -211,6 +232,7 @@ reflink_filesystem() {
     verdict "a child in the memory of its owner, on $fs" child_in_its_memory
     verdict "a child of another library, on $fs" child_before_the_start
     verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
+    verdict "not without the environment, on $fs" becomes_without_environment
     verdict "marks of others, on $fs" forged_marks
     verdict "after a failure, on $fs" after_a_failure
     verdict "no owner is seen, on $fs" both bash -c "python3 -c '$owner_of_output' >copy; echo done"
@@ -222,6 +244,6 @@ reflink_filesystem() {
     verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
 }
 
-count=23
+count=24
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
