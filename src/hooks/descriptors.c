@@ -227,18 +227,6 @@ static void sending(int fd)
         copy_settle_all();
 }
 
-/* Every number by which the file is known: which of them are duplicates of this one (dup(2)) is not remembered. */
-static void disown_file_of(int fd)
-{
-    struct stat st, other;
-    if (owned_holds(fd) && KERNEL(SYS_fstat, fd, &st) == 0)
-        for (int i = 0; i < OWNED_RANGE; i++)
-            if (owned_holds(i) && KERNEL(SYS_fstat, i, &other) == 0 && other.st_dev == st.st_dev &&
-                other.st_ino == st.st_ino)
-                owned_set(i, false);
-    owned_set(fd, false);
-}
-
 /*
  * The descriptors in a message that has been sent or received: what they mean another process has as well, and may have
  * begun to write. A number that was received may have been an own file's until it was closed unseen.
@@ -253,7 +241,7 @@ static void shared_by(struct msghdr *message)
             int fd;
             memcpy(&fd, (char *)part + at, sizeof fd);
             recogniser_forget(fd);
-            disown_file_of(fd);
+            owned_forget_file_of(fd);
             copy_settle(fd);
         }
     }

@@ -88,6 +88,44 @@ EOF
     with_another "$scratch/lender" /bin/dd if=source bs=64k status=none
 }
 
+# A duplicate of a duplicate, by a number beyond those that are remembered, is sent to another process (SCM_RIGHTS).
+given_away_by_a_high_number() {
+    compile "$scratch/giver" -include string.h -include sys/socket.h -include sys/wait.h <<'EOF'
+int main(void)
+{
+    static char room[CMSG_SPACE(sizeof(int))], buffer[65536];
+    struct iovec one = {buffer, 1};
+    struct msghdr message = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    int between[2], status = 1, source = open("source", O_RDONLY);
+    if (source < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, between))
+        return 1;
+    if (fork() == 0) {
+        if (recvmsg(between[1], &message, 0) < 0 || dup2(*(int *)CMSG_DATA(part), 1) < 0)
+            _exit(1);
+        mark();
+        _exit(0);
+    }
+    int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (dup2(copy, 1) < 0 || dup2(copy, 5000) < 0)
+        return 1;
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(int));
+    *(int *)CMSG_DATA(part) = 5000;
+    if (sendmsg(between[0], &message, 0) < 0)
+        return 1;
+    for (ssize_t n; (n = read(source, buffer, sizeof buffer)) > 0;)
+        if (write(1, buffer, (size_t)n) != n)
+            return 1;
+    wait(&status);
+    return status;
+}
+EOF
+    ulimit -n 5001 || skip "no process may have so many files"
+    with_another "$scratch/giver"
+}
+
 # Another library that is loaded before, and whose constructor starts a child.
 child_before_the_start() {
     compile "$scratch/early.so" -shared -fPIC <<'EOF'
@@ -209,6 +247,7 @@ reflink_filesystem() {
     verdict "a child of one that brings the library, on $fs" between_them ''
     verdict "a child of one with the library, on $fs" between_them "$library"
     verdict "a child in the memory of its owner, on $fs" child_in_its_memory
+    verdict "given away by a high number, on $fs" given_away_by_a_high_number
     verdict "a child of another library, on $fs" child_before_the_start
     verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
     verdict "marks of others, on $fs" forged_marks
@@ -222,6 +261,6 @@ reflink_filesystem() {
     verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
 }
 
-count=23
+count=24
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
