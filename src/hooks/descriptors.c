@@ -133,15 +133,22 @@ EXPORT void closefrom(int first)
         original_closefrom(first);
 }
 
+/* Where one may be marked, by another number the mark would not be found again. */
+static void duplicating(int fd)
+{
+    handed_forget();
+    copy_look(fd);
+}
+
 EXPORT int dup(int fd)
 {
-    copy_look(fd);
+    duplicating(fd);
     return copy_duplicated(fd, original_dup(fd));
 }
 
 EXPORT int dup2(int fd, int as)
 {
-    copy_look(fd);
+    duplicating(fd);
     if (fd != as)
         copy_closing(as, as);
     return copy_duplicated(fd, original_dup2(fd, as));
@@ -149,7 +156,7 @@ EXPORT int dup2(int fd, int as)
 
 EXPORT int dup3(int fd, int as, int flags)
 {
-    copy_look(fd);
+    duplicating(fd);
     copy_closing(as, as);
     return copy_duplicated(fd, original_dup3(fd, as, flags));
 }
@@ -162,6 +169,7 @@ EXPORT int fcntl(int fd, int command, ...)
     va_end(rest);
     if (command == F_GETFD || command == F_SETFD || command == F_GETFL)
         return original_fcntl(fd, command, argument);
+    handed_forget();
     copy_settle(fd);
     if (command == F_SETLK || command == F_SETLKW)
         handed_lock_taken();

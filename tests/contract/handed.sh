@@ -174,6 +174,103 @@ only_to_ordinary_ones() {
     ! OFFLOAD=off handed '/bin/true >copy; echo' || fail "it is handed on though the library is off"
 }
 
+# Opens the file, and becomes a program by one call of execve(2) in that way.
+compile_becoming() {
+    compile "$scratch/becoming" -D_GNU_SOURCE -include sched.h -include signal.h -include string.h <<'EOF'
+static char stack[1 << 16], *none[] = {"program", NULL}, *two[] = {NULL, "LD_PRELOAD=", NULL};
+static int in_its_memory(void *go)
+{
+    while (!*(volatile int *)go)
+        usleep(1000);
+    return execve("./program", none, environ);
+}
+int main(int argc, char **argv)
+{
+    static int go;
+    char *preload = getenv("LD_PRELOAD"), *way = argc > 1 ? argv[1] : "", **environment = environ;
+    if (!strcmp(way, "child") && clone(in_its_memory, stack + sizeof stack, CLONE_VM | SIGCHLD, &go) < 0)
+        return 1;
+    int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (copy < 0 || dup2(copy, 1) < 0 || close(copy))
+        return 1;
+    go = 1;
+    two[0] = preload - strlen("LD_PRELOAD=");
+    if (!strcmp(way, "child"))
+        return usleep(200000);
+    if (!strcmp(way, "blanked"))
+        *preload = 0;
+    if (!strcmp(way, "another"))
+        strcpy(preload, "libm.so.6");
+    if (!strcmp(way, "two"))
+        environment = two;
+    if (!strcmp(way, "user") && seteuid(65534))
+        return 1;
+    if (!strcmp(way, "unreadable") && setuid(65534))
+        return 1;
+    if (!strcmp(way, "root") && chroot("."))
+        return 1;
+    execve("./program", none, environment);
+    return 1;
+}
+EOF
+}
+
+# As above: by what it is that the next program will not have the library, or not because of this process.
+only_where_the_library_is_loaded() {
+    local way
+    rm -f program
+    cp /bin/true program
+    mkdir -p closed
+    chmod 700 closed
+    cp "$library" closed/lib.so
+    compile_becoming
+    become() { # WAY [LD_PRELOAD [LD_LIBRARY_PATH]]
+        limited strace -f -o "$trace" -e trace=fcntl -E "LD_LIBRARY_PATH=${3-}" -E "LD_PRELOAD=${2-$library}" \
+            "$scratch/becoming" "$1" >"$scratch/out" 2>&1 || [ "$1" = root ] ||
+            fail "it ended with $?: $(cat "$scratch/out")"
+        grep -q 'F_SETOWN_EX.*pid=[1-9]' "$trace"
+    }
+    become plainly || fail "nothing is handed on: the others below would prove nothing"
+    for way in child blanked another two user root; do
+        ! become "$way" || fail "it is handed on: $way"
+    done
+    become plainly "$PWD/closed/lib.so" || fail "nothing is handed on by another name"
+    ! become unreadable "$PWD/closed/lib.so" || fail "it is handed on though the library cannot be read"
+    ! become plainly closed/lib.so || fail "it is handed on by a relative name"
+    ! become plainly lib.so "$PWD/closed" || fail "it is handed on by a name that is looked for"
+    python3 -c "import os, struct
+os.setxattr('program', 'security.capability', struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0))"
+    ! become plainly || fail "it is handed on to a program with capabilities"
+}
+
+# A process that did not become another has the file under another number by the time it has a child.
+moved_after_a_failure() {
+    cp /bin/dd program
+    chmod 600 program
+    with_another bash -c "bash -c 'shopt -s execfail; exec >copy; exec ./program
+            exec 5>&1 >/dev/null
+            { until [ -s copy ]; do :; done; for i in {1..100}; do printf ! >&5; done && touch marked; } &
+            exec dd if=source bs=64k status=none >&5'
+        until [ -e marked ]; do sleep 0.1; done
+        rm marked"
+}
+
+# Nor is anything left of what was meant for the other, which would take away what a lease sends (F_SETLEASE).
+seen_after_a_failure="import fcntl, os
+fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+os.dup2(fd, 1)
+os.close(fd)
+try:
+    os.execve('./none', ['none'], os.environ)
+except OSError as e:
+    print(e, fcntl.fcntl(1, fcntl.F_GETOWN), fcntl.fcntl(1, fcntl.F_GETSIG))"
+
+nothing_is_seen_after_a_failure() {
+    both bash -c "cp /bin/true none && chmod 600 none && exec python3 -c \"$seen_after_a_failure\""
+    expect_status 0
+    grep -q 'denied.* 0 0$' ours/copy || fail "it says $(cat ours/copy)"
+}
+
 # What it cannot become it is not, and it has a child before it becomes something else.
 after_a_failure() {
     cp /bin/dd program
@@ -251,7 +348,10 @@ reflink_filesystem() {
     verdict "a child of another library, on $fs" child_before_the_start
     verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
     verdict "marks of others, on $fs" forged_marks
+    verdict "only where the library is loaded, on $fs" only_where_the_library_is_loaded
     verdict "after a failure, on $fs" after_a_failure
+    verdict "moved after a failure, on $fs" moved_after_a_failure
+    verdict "nothing is seen after a failure, on $fs" nothing_is_seen_after_a_failure
     verdict "no owner is seen, on $fs" both bash -c "python3 -c '$owner_of_output' >copy; echo done"
     verdict "becomes it from Python, on $fs" python_becomes yes pass
     verdict "another thread is there, on $fs" python_becomes no \
@@ -261,6 +361,6 @@ reflink_filesystem() {
     verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
 }
 
-count=24
+count=27
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
