@@ -88,16 +88,17 @@ EOF
     with_another "$scratch/lender" /bin/dd if=source bs=64k status=none
 }
 
-# A duplicate of a duplicate, by a number beyond those that are remembered, is sent to another process (SCM_RIGHTS).
-given_away_by_a_high_number() {
-    compile "$scratch/giver" -include string.h -include sys/socket.h -include sys/wait.h <<'EOF'
-int main(void)
+# A duplicate of a duplicate, by a number beyond those that are remembered or one that no hook was told of, is sent to another process (SCM_RIGHTS).
+given_away_by() { # NUMBER
+    compile "$scratch/giver" -include string.h -D_GNU_SOURCE -include sys/socket.h -include sys/syscall.h \
+        -include sys/wait.h <<'EOF'
+int main(int argc, char **argv)
 {
     static char room[CMSG_SPACE(sizeof(int))], buffer[65536];
     struct iovec one = {buffer, 1};
     struct msghdr message = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
     struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-    int between[2], status = 1, source = open("source", O_RDONLY);
+    int number = argc > 1 ? atoi(argv[1]) : 0, between[2], status = 1, source = open("source", O_RDONLY);
     if (source < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, between))
         return 1;
     if (fork() == 0) {
@@ -107,12 +108,12 @@ int main(void)
         _exit(0);
     }
     int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (dup2(copy, 1) < 0 || dup2(copy, 5000) < 0)
+    if (dup2(copy, 1) < 0 || (number < 4096 ? syscall(SYS_dup3, copy, number, 0) : dup2(copy, number)) < 0)
         return 1;
     part->cmsg_level = SOL_SOCKET;
     part->cmsg_type = SCM_RIGHTS;
     part->cmsg_len = CMSG_LEN(sizeof(int));
-    *(int *)CMSG_DATA(part) = 5000;
+    *(int *)CMSG_DATA(part) = number;
     if (sendmsg(between[0], &message, 0) < 0)
         return 1;
     for (ssize_t n; (n = read(source, buffer, sizeof buffer)) > 0;)
@@ -123,7 +124,7 @@ int main(void)
 }
 EOF
     ulimit -n 5001 || skip "no process may have so many files"
-    with_another "$scratch/giver"
+    with_another "$scratch/giver" "$1"
 }
 
 # Another library that is loaded before, and whose constructor starts a child.
@@ -344,7 +345,8 @@ reflink_filesystem() {
     verdict "a child of one that brings the library, on $fs" between_them ''
     verdict "a child of one with the library, on $fs" between_them "$library"
     verdict "a child in the memory of its owner, on $fs" child_in_its_memory
-    verdict "given away by a high number, on $fs" given_away_by_a_high_number
+    verdict "given away by a high number, on $fs" given_away_by 5000
+    verdict "given away by a number that nobody saw, on $fs" given_away_by 50
     verdict "a child of another library, on $fs" child_before_the_start
     verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
     verdict "marks of others, on $fs" forged_marks
@@ -361,6 +363,6 @@ reflink_filesystem() {
     verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
 }
 
-count=27
+count=28
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
