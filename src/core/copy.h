@@ -260,7 +260,9 @@ static inline int copy_duplicated(int from, int fd)
         recogniser_forget(fd);
         owned_set(fd, owned_holds(from));
         /* Nor is what a number leads to that is not remembered, by which it may be handed on. */
-        if (owned_holds_pipe(from) || fd >= OWNED_RANGE)
+        if (fd >= OWNED_RANGE)
+            owned_forget_file_of(from);
+        if (owned_holds_pipe(from))
             owned_set(from, false);
         copy_look(fd);
     }

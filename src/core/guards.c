@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <linux/version.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -70,6 +71,18 @@ static bool may_have_handle(const struct file_state *state)
     return !state->raw && !settings.filtered;
 }
 
+/*
+ * What stands last in a handle: the generation, or (tmpfs) another part of what does not change. What comes before it may:
+ * XFS has more of the inode's number there when it is mounted again with inode64 instead of inode32.
+ */
+static uint32_t generation_in(const struct file_handle *handle)
+{
+    uint32_t generation = 0;
+    if (handle->handle_bytes >= sizeof generation)
+        memcpy(&generation, handle->f_handle + handle->handle_bytes - sizeof generation, sizeof generation);
+    return generation;
+}
+
 uint64_t guard_number(int fd, const struct file_state *state)
 {
     struct {
@@ -80,11 +93,9 @@ uint64_t guard_number(int fd, const struct file_state *state)
     long told = -EOPNOTSUPP;
     if (may_have_handle(state))
         told = KERNEL(SYS_name_to_handle_at, fd, "", &handle, &mount, AT_EMPTY_PATH);
-    if (told == 0)
-        return number_made_of(handle.head.f_handle, handle.head.handle_bytes);
-    if (told != -EOPNOTSUPP && told != -EOVERFLOW && told != -ENOSYS)
+    if (told < 0 && told != -EOPNOTSUPP && told != -EOVERFLOW && told != -ENOSYS)
         return 0;
-    const uint64_t names[] = {state->device, state->inode};
+    const uint64_t names[] = {state->device, state->inode, told == 0 ? generation_in(&handle.head) : 0};
     return number_made_of(names, sizeof names);
 }
 

@@ -40,8 +40,8 @@ bool guard_same_file(const struct file_state *a, const struct file_state *b);
 
 /*
  * A number made of what tells the file behind the descriptor, which has been looked at, from others, and from one that
- * was deleted and whose inode number it has now: of its handle, which holds the inode's generation
- * (name_to_handle_at(2)). Where a file system has no handles, and under a seccomp filter: of device and inode number.
+ * was deleted and whose inode number it has now: of device and inode number and, where the file system has handles and no
+ * seccomp filter is there, of the inode's generation (name_to_handle_at(2)).
  * Other files may have the same one. 0 if it cannot be learnt. System calls only.
  */
 uint64_t guard_number(int fd, const struct file_state *state);

@@ -10,6 +10,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -21,8 +22,17 @@
 
 bool handed_marked = true;
 
-/* What the dynamic linker loaded the library by, LD_PRELOAD=..., where the program was given it; NULL if it was something else. */
-static const char *loaded_by;
+static const char preload[] = "LD_PRELOAD=";
+
+/*
+ * What the dynamic linker loaded the library by, LD_PRELOAD=..., and its end; or empty. A copy: programs write over what they
+ * were given (they set their title there, or blank a variable).
+ */
+static char loaded_by[1024];
+
+/* The library's file, by its whole path, which stands in the above; what it was at the start. */
+static const char *library;
+static struct stat library_was;
 
 /* The dynamic linker that this program names. */
 static const char *linker;
@@ -68,11 +78,6 @@ static bool has_no_owner(void)
 
 /* ---- whether the program will have the library ---- */
 
-static bool is_preload(const char *string)
-{
-    return strncmp(string, "LD_PRELOAD=", strlen("LD_PRELOAD=")) == 0;
-}
-
 /* Whether the string is the one that the library was loaded by. */
 static bool loads_this(const char *string)
 {
@@ -86,16 +91,34 @@ static bool loads_this(const char *string)
     return true;
 }
 
+/* Of several the dynamic linker takes the last. */
 static bool environment_loads_this(char *const *environment)
 {
     const char *string;
-    /* Programs write what ps(1) is to show over their first environment. */
-    if (!is_preload(loaded_by))
-        return false;
-    while (compare_fetch(&string, environment++, sizeof string) && string)
-        if (loads_this(string))
-            return true;
+    char name[sizeof preload - 1];
+    bool loads = false;
+    for (; compare_fetch(&string, environment, sizeof string); environment++) {
+        if (!string)
+            return loads;
+        if (compare_fetch(name, string, sizeof name) && memcmp(name, preload, sizeof name) == 0)
+            loads = loads_this(string);
+    }
     return false;
+}
+
+/* Not in another root (chroot(2)), nor where the process has become a user who may not read it. */
+static bool library_is_there(void)
+{
+    struct stat st;
+    return KERNEL(SYS_faccessat, AT_FDCWD, library, R_OK) == 0 &&
+           KERNEL(SYS_newfstatat, AT_FDCWD, library, &st, 0) == 0 && st.st_dev == library_was.st_dev &&
+           st.st_ino == library_was.st_ino;
+}
+
+/* If not, the dynamic linker takes the next program for one with more rights than its caller. */
+static bool has_one_user(void)
+{
+    return KERNEL(SYS_getuid) == KERNEL(SYS_geteuid) && KERNEL(SYS_getgid) == KERNEL(SYS_getegid);
 }
 
 /* Whether the file is a program that the same dynamic linker loads as loaded this one: others may know no LD_PRELOAD. */
@@ -124,12 +147,12 @@ static bool is_ordinary(const char *path)
 {
     struct stat st;
     return KERNEL(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode) &&
-           !(st.st_mode & (S_ISUID | S_ISGID));
+           !(st.st_mode & (S_ISUID | S_ISGID)) && KERNEL(SYS_getxattr, path, "security.capability", NULL, 0) < 0;
 }
 
 static bool program_loads_this(const char *path)
 {
-    if (!is_ordinary(path))
+    if (!has_one_user() || !library_is_there() || !is_ordinary(path))
         return false;
     long fd = KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     bool loads = fd >= 0 && has_this_linker((int)fd);
@@ -154,8 +177,8 @@ static bool is_file_of_one_number(void)
 
 static bool may_hand_on(void)
 {
-    return owned_holds(STDOUT_FILENO) && *underway_single && loaded_by && linker && !locks_taken && !settings.off &&
-           KERNEL(SYS_prctl, PR_GET_SECCOMP) == 0;
+    return owned_holds(STDOUT_FILENO) && *underway_single && library && linker && !locks_taken && !settings.off &&
+           !owned_by_child() && KERNEL(SYS_prctl, PR_GET_SECCOMP) == 0;
 }
 
 void handed_on(const char *path, char *const *environment)
@@ -188,13 +211,46 @@ static const char *own_linker(void)
     return itself && linker_at ? (const char *)parts - itself->p_vaddr + linker_at->p_vaddr : NULL;
 }
 
+static void keep(const char *string)
+{
+    size_t n = strlen(string) + 1;
+    loaded_by[0] = '\0';
+    if (n <= sizeof loaded_by)
+        memcpy(loaded_by, string, n);
+}
+
+/* Whether LD_PRELOAD, a list, has that path in it. */
+static bool is_loaded_by(const char *path)
+{
+    size_t n = strlen(path);
+    const char *at = strstr(loaded_by, path);
+    while (at && !(strchr("=: ", at[-1]) && strchr(": ", at[n])))
+        at = strstr(at + 1, path);
+    return at;
+}
+
+/*
+ * A name without a folder leads elsewhere with another LD_LIBRARY_PATH, and a relative one from another folder: only a whole path
+ * tells what the next program will have.
+ */
+static void find_library(void)
+{
+    const struct link_map *map = _r_debug.r_map;
+    while (map && map->l_ld != _DYNAMIC)
+        map = map->l_next;
+    if (map && map->l_name[0] == '/' && is_loaded_by(map->l_name) &&
+        KERNEL(SYS_newfstatat, AT_FDCWD, map->l_name, &library_was, 0) == 0)
+        library = map->l_name;
+}
+
 void handed_start(char *const *environment)
 {
     bool own = !settings.filtered && handed_take_off();
     handed_marked = false;
     for (; environment && *environment; environment++)
-        if (is_preload(*environment))
-            loaded_by = *environment;
+        if (strncmp(*environment, preload, strlen(preload)) == 0)
+            keep(*environment);
+    find_library();
     linker = own_linker();
     if (own && !settings.off)
         owned_set(STDOUT_FILENO, true);

@@ -1,8 +1,10 @@
 #include "owned.h"
 
+#include "syscalls.h"
 #include "table.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 uint8_t owned[OWNED_RANGE];
 bool owned_lent;
@@ -22,4 +24,15 @@ void owned_lend(void)
 void owned_forget_all(void)
 {
     memset(owned, 0, sizeof owned);
+}
+
+void owned_forget_file_of(int fd)
+{
+    struct stat st, other;
+    if (KERNEL(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode))
+        for (int i = 0; i < OWNED_RANGE; i++)
+            if (owned_holds(i) && KERNEL(SYS_fstat, i, &other) == 0 && other.st_dev == st.st_dev &&
+                other.st_ino == st.st_ino)
+                owned_set(i, false);
+    owned_set(fd, false);
 }

@@ -133,15 +133,22 @@ EXPORT void closefrom(int first)
         original_closefrom(first);
 }
 
+/* Where one may be marked, by another number the mark would not be found again. */
+static void duplicating(int fd)
+{
+    handed_forget();
+    copy_look(fd);
+}
+
 EXPORT int dup(int fd)
 {
-    copy_look(fd);
+    duplicating(fd);
     return copy_duplicated(fd, original_dup(fd));
 }
 
 EXPORT int dup2(int fd, int as)
 {
-    copy_look(fd);
+    duplicating(fd);
     if (fd != as)
         copy_closing(as, as);
     return copy_duplicated(fd, original_dup2(fd, as));
@@ -149,7 +156,7 @@ EXPORT int dup2(int fd, int as)
 
 EXPORT int dup3(int fd, int as, int flags)
 {
-    copy_look(fd);
+    duplicating(fd);
     copy_closing(as, as);
     return copy_duplicated(fd, original_dup3(fd, as, flags));
 }
@@ -162,6 +169,7 @@ EXPORT int fcntl(int fd, int command, ...)
     va_end(rest);
     if (command == F_GETFD || command == F_SETFD || command == F_GETFL)
         return original_fcntl(fd, command, argument);
+    handed_forget();
     copy_settle(fd);
     if (command == F_SETLK || command == F_SETLKW)
         handed_lock_taken();
@@ -227,18 +235,6 @@ static void sending(int fd)
         copy_settle_all();
 }
 
-/* Every number by which the file is known: which of them are duplicates of this one (dup(2)) is not remembered. */
-static void disown_file_of(int fd)
-{
-    struct stat st, other;
-    if (owned_holds(fd) && KERNEL(SYS_fstat, fd, &st) == 0)
-        for (int i = 0; i < OWNED_RANGE; i++)
-            if (owned_holds(i) && KERNEL(SYS_fstat, i, &other) == 0 && other.st_dev == st.st_dev &&
-                other.st_ino == st.st_ino)
-                owned_set(i, false);
-    owned_set(fd, false);
-}
-
 /*
  * The descriptors in a message that has been sent or received: what they mean another process has as well, and may have
  * begun to write. A number that was received may have been an own file's until it was closed unseen.
@@ -253,7 +249,7 @@ static void shared_by(struct msghdr *message)
             int fd;
             memcpy(&fd, (char *)part + at, sizeof fd);
             recogniser_forget(fd);
-            disown_file_of(fd);
+            owned_forget_file_of(fd);
             copy_settle(fd);
         }
     }

@@ -34,7 +34,6 @@
 #define HANDOVER(name)
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
-#define BECOMING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #include "calls.def"
 #undef CALL
@@ -43,7 +42,6 @@
 #undef HOOK_ONLY
 #undef ENDING
 #undef LENDING
-#undef BECOMING
 #undef THREADING
 
 /* copy_file_range(2) as syscall(2) makes it, with its arguments (kernelcopy.c). */

@@ -41,7 +41,6 @@ static long missing(void)
 #define HANDOVER(name) void (*original_##name)(void) = (void (*)(void))missing;
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
-#define BECOMING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
@@ -49,7 +48,6 @@ static long missing(void)
 #undef HANDOVER
 #undef ENDING
 #undef LENDING
-#undef BECOMING
 #undef THREADING
 
 static const struct wanted originals[] = {
@@ -57,7 +55,6 @@ static const struct wanted originals[] = {
 #define HANDOVER(name) {#name, (void *)&original_##name},
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
-#define BECOMING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #include "calls.def"
 };

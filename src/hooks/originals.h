@@ -32,7 +32,6 @@ struct mmsghdr;
 #define HANDOVER(name) extern void (*original_##name)(void);
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
-#define BECOMING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
@@ -43,7 +42,6 @@ struct mmsghdr;
 #undef HOOK_ONLY
 #undef ENDING
 #undef LENDING
-#undef BECOMING
 #undef THREADING
 
 /*

@@ -10,14 +10,12 @@
 #include <sys/syscall.h>
 
 /*
- * A HANDOVER, LENDING, THREADING, BECOMING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
+ * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
  * execl(3) and clone(2) take any number of arguments. So the hook keeps the registers that carry arguments, calls one of
  * these, puts the registers back and jumps to the original.
  */
 void process_handover(void) __attribute__((visibility("hidden")));
 void process_lending(void) __attribute__((visibility("hidden")));
-void process_becoming(const char *path, char *const *arguments, char *const *environment)
-    __attribute__((visibility("hidden")));
 void process_threading(void) __attribute__((visibility("hidden")));
 void process_ending(void) __attribute__((visibility("hidden")));
 
@@ -53,13 +51,6 @@ void process_ending(void)
     handed_forget();
 }
 
-void process_becoming(const char *path, char *const *arguments, char *const *environment)
-{
-    (void)arguments;
-    process_ending();
-    handed_on(path, environment);
-}
-
 #if defined(__x86_64__)
 /* Arguments: rdi rsi rdx rcx r8 r9, and rax for variadic calls. Seven pushes align the stack to 16 bytes. */
 #define GO_ON(name, first)                                                                              \
@@ -90,9 +81,18 @@ void process_becoming(const char *path, char *const *arguments, char *const *env
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
 #define LENDING(name) GO_ON(name, process_lending)
-#define BECOMING(name) GO_ON(name, process_becoming)
 #define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
+
+/* It fails, or does not return: what was handed on to another program is not to be seen by this one. */
+EXPORT int execve(const char *path, char *const arguments[], char *const environment[])
+{
+    process_ending();
+    handed_on(path, environment);
+    int result = original_execve(path, arguments, environment);
+    handed_forget();
+    return result;
+}
 
 /* A filter on system calls may end the process at the first of ours. */
 EXPORT int prctl(int option, ...)

@@ -88,6 +88,45 @@ EOF
     with_another "$scratch/lender" /bin/dd if=source bs=64k status=none
 }
 
+# A duplicate of a duplicate, by a number beyond those that are remembered or one that no hook was told of, is sent to another process (SCM_RIGHTS).
+given_away_by() { # NUMBER
+    compile "$scratch/giver" -include string.h -D_GNU_SOURCE -include sys/socket.h -include sys/syscall.h \
+        -include sys/wait.h <<'EOF'
+int main(int argc, char **argv)
+{
+    static char room[CMSG_SPACE(sizeof(int))], buffer[65536];
+    struct iovec one = {buffer, 1};
+    struct msghdr message = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+    int number = argc > 1 ? atoi(argv[1]) : 0, between[2], status = 1, source = open("source", O_RDONLY);
+    if (source < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, between))
+        return 1;
+    if (fork() == 0) {
+        if (recvmsg(between[1], &message, 0) < 0 || dup2(*(int *)CMSG_DATA(part), 1) < 0)
+            _exit(1);
+        mark();
+        _exit(0);
+    }
+    int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (dup2(copy, 1) < 0 || (number < 4096 ? syscall(SYS_dup3, copy, number, 0) : dup2(copy, number)) < 0)
+        return 1;
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(int));
+    *(int *)CMSG_DATA(part) = number;
+    if (sendmsg(between[0], &message, 0) < 0)
+        return 1;
+    for (ssize_t n; (n = read(source, buffer, sizeof buffer)) > 0;)
+        if (write(1, buffer, (size_t)n) != n)
+            return 1;
+    wait(&status);
+    return status;
+}
+EOF
+    ulimit -n 5001 || skip "no process may have so many files"
+    with_another "$scratch/giver" "$1"
+}
+
 # Another library that is loaded before, and whose constructor starts a child.
 child_before_the_start() {
     compile "$scratch/early.so" -shared -fPIC <<'EOF'
@@ -120,27 +159,6 @@ handed() { # SCRIPT [BEFORE...]
     grep -q 'F_SETOWN_EX.*pid=[1-9]' "$trace"
 }
 
-# Its first environment is overwritten, as by a program that sets its title, and the next program's has an empty string.
-becomes_without_environment() {
-    compile "$scratch/titled" <<'EOF'
-#include <string.h>
-int main(int argc, char **argv, char **environment)
-{
-    char *const empty[] = {"", NULL};
-    int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (argc > 1)
-        for (char **string = environment; *string; string++)
-            memset(*string, 0, strlen(*string));
-    if (copy < 0 || dup2(copy, 1) < 0 || close(copy))
-        return 1;
-    execve("/bin/true", (char *[]){"true", NULL}, argc > 1 ? empty : environment);
-    return 1;
-}
-EOF
-    handed "$scratch/titled" || fail "nothing is handed on by a program that keeps its environment"
-    ! handed "$scratch/titled title" || fail "it is handed on to a program that does not load the library"
-}
-
 only_to_ordinary_ones() {
     cp /bin/true program
     handed './program >copy; echo' || fail "nothing is handed on to an ordinary program: $(cat "$trace")"
@@ -155,6 +173,103 @@ only_to_ordinary_ones() {
         fail "nothing is handed on by way of Python"
     ! handed '/bin/true >copy; echo' python3 -c "$under_a_filter" || fail "it is handed on under a filter"
     ! OFFLOAD=off handed '/bin/true >copy; echo' || fail "it is handed on though the library is off"
+}
+
+# Opens the file, and becomes a program by one call of execve(2) in that way.
+compile_becoming() {
+    compile "$scratch/becoming" -D_GNU_SOURCE -include sched.h -include signal.h -include string.h <<'EOF'
+static char stack[1 << 16], *none[] = {"program", NULL}, *two[] = {NULL, "LD_PRELOAD=", NULL};
+static int in_its_memory(void *go)
+{
+    while (!*(volatile int *)go)
+        usleep(1000);
+    return execve("./program", none, environ);
+}
+int main(int argc, char **argv)
+{
+    static int go;
+    char *preload = getenv("LD_PRELOAD"), *way = argc > 1 ? argv[1] : "", **environment = environ;
+    if (!strcmp(way, "child") && clone(in_its_memory, stack + sizeof stack, CLONE_VM | SIGCHLD, &go) < 0)
+        return 1;
+    int copy = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (copy < 0 || dup2(copy, 1) < 0 || close(copy))
+        return 1;
+    go = 1;
+    two[0] = preload - strlen("LD_PRELOAD=");
+    if (!strcmp(way, "child"))
+        return usleep(200000);
+    if (!strcmp(way, "blanked"))
+        *preload = 0;
+    if (!strcmp(way, "another"))
+        strcpy(preload, "libm.so.6");
+    if (!strcmp(way, "two"))
+        environment = two;
+    if (!strcmp(way, "user") && seteuid(65534))
+        return 1;
+    if (!strcmp(way, "unreadable") && setuid(65534))
+        return 1;
+    if (!strcmp(way, "root") && chroot("."))
+        return 1;
+    execve("./program", none, environment);
+    return 1;
+}
+EOF
+}
+
+# As above: by what it is that the next program will not have the library, or not because of this process.
+only_where_the_library_is_loaded() {
+    local way
+    rm -f program
+    cp /bin/true program
+    mkdir -p closed
+    chmod 700 closed
+    cp "$library" closed/lib.so
+    compile_becoming
+    become() { # WAY [LD_PRELOAD [LD_LIBRARY_PATH]]
+        limited strace -f -o "$trace" -e trace=fcntl -E "LD_LIBRARY_PATH=${3-}" -E "LD_PRELOAD=${2-$library}" \
+            "$scratch/becoming" "$1" >"$scratch/out" 2>&1 || [ "$1" = root ] ||
+            fail "it ended with $?: $(cat "$scratch/out")"
+        grep -q 'F_SETOWN_EX.*pid=[1-9]' "$trace"
+    }
+    become plainly || fail "nothing is handed on: the others below would prove nothing"
+    for way in child blanked another two user root; do
+        ! become "$way" || fail "it is handed on: $way"
+    done
+    become plainly "$PWD/closed/lib.so" || fail "nothing is handed on by another name"
+    ! become unreadable "$PWD/closed/lib.so" || fail "it is handed on though the library cannot be read"
+    ! become plainly closed/lib.so || fail "it is handed on by a relative name"
+    ! become plainly lib.so "$PWD/closed" || fail "it is handed on by a name that is looked for"
+    python3 -c "import os, struct
+os.setxattr('program', 'security.capability', struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0))"
+    ! become plainly || fail "it is handed on to a program with capabilities"
+}
+
+# A process that did not become another has the file under another number by the time it has a child.
+moved_after_a_failure() {
+    cp /bin/dd program
+    chmod 600 program
+    with_another bash -c "bash -c 'shopt -s execfail; exec >copy; exec ./program
+            exec 5>&1 >/dev/null
+            { until [ -s copy ]; do :; done; for i in {1..100}; do printf ! >&5; done && touch marked; } &
+            exec dd if=source bs=64k status=none >&5'
+        until [ -e marked ]; do sleep 0.1; done
+        rm marked"
+}
+
+# Nor is anything left of what was meant for the other, which would take away what a lease sends (F_SETLEASE).
+seen_after_a_failure="import fcntl, os
+fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+os.dup2(fd, 1)
+os.close(fd)
+try:
+    os.execve('./none', ['none'], os.environ)
+except OSError as e:
+    print(e, fcntl.fcntl(1, fcntl.F_GETOWN), fcntl.fcntl(1, fcntl.F_GETSIG))"
+
+nothing_is_seen_after_a_failure() {
+    both bash -c "cp /bin/true none && chmod 600 none && exec python3 -c \"$seen_after_a_failure\""
+    expect_status 0
+    grep -q 'denied.* 0 0$' ours/copy || fail "it says $(cat ours/copy)"
 }
 
 # What it cannot become it is not, and it has a child before it becomes something else.
@@ -230,11 +345,15 @@ reflink_filesystem() {
     verdict "a child of one that brings the library, on $fs" between_them ''
     verdict "a child of one with the library, on $fs" between_them "$library"
     verdict "a child in the memory of its owner, on $fs" child_in_its_memory
+    verdict "given away by a high number, on $fs" given_away_by 5000
+    verdict "given away by a number that nobody saw, on $fs" given_away_by 50
     verdict "a child of another library, on $fs" child_before_the_start
     verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
-    verdict "not without the environment, on $fs" becomes_without_environment
     verdict "marks of others, on $fs" forged_marks
+    verdict "only where the library is loaded, on $fs" only_where_the_library_is_loaded
     verdict "after a failure, on $fs" after_a_failure
+    verdict "moved after a failure, on $fs" moved_after_a_failure
+    verdict "nothing is seen after a failure, on $fs" nothing_is_seen_after_a_failure
     verdict "no owner is seen, on $fs" both bash -c "python3 -c '$owner_of_output' >copy; echo done"
     verdict "becomes it from Python, on $fs" python_becomes yes pass
     verdict "another thread is there, on $fs" python_becomes no \
@@ -244,6 +363,6 @@ reflink_filesystem() {
     verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
 }
 
-count=24
+count=28
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem

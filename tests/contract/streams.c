@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -792,6 +793,34 @@ static void mapped_and_closed(void)
     copy_pieces(BLOCK, 3);
     say_state();
     close_both();
+}
+
+/* How XFS is mounted says how much of a file's number stands in its handle (name_to_handle_at(2)). */
+static void mount_again(const char *how)
+{
+    struct statfs fs;
+
+    if (statfs("..", &fs))
+        die("statfs");
+    if (fs.f_type == XFS_SUPER_MAGIC && mount(NULL, "..", NULL, MS_REMOUNT | MS_NOATIME, how))
+        die(how);
+}
+
+static void mapped_and_mounted_again(void)
+{
+    int fd = open("copy", O_RDWR | O_CREAT | O_TRUNC, 0644);
+
+    if (mmap(NULL, HALF * BLOCK, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+        die("mmap");
+    close(fd);
+    mount_again("inode32");
+    open_both("w");
+    copy_pieces(SMALL, 100);
+    say_size_unseen();
+    copy_pieces(SMALL, 100);
+    say_state();
+    close_both();
+    mount_again("inode64");
 }
 
 static ino_t number_of(int fd)
@@ -1804,6 +1833,7 @@ static const struct corner {
     CORNER(descriptor_1, HALF_OF_IT),
     CORNER(descriptor_0, NONE),
     CORNER(mapped_and_closed, NONE),
+    CORNER(mapped_and_mounted_again, NONE),
     CORNER(number_of_a_mapped_one, ALL),
     CORNER(appends_beside_another, NONE),
     CORNER(number_outlives_one_stream, NONE),
