@@ -51,9 +51,11 @@ void compare_what_may_be_forbidden(void)
     __atomic_store_n(&may_be_forbidden, true, __ATOMIC_RELAXED);
 }
 
-/* Pages: asked about at once, on the stack of a signal handler a byte each; and so few that to touch them costs less. */
+/* Pages that are asked about at once: a byte each, on the stack of a signal handler. */
 #define ASKED ((size_t)256)
-#define NOT_ASKED ((size_t)3)
+
+/* So few pages are touched at less cost than asked about. */
+#define FEW ((size_t)3)
 
 /*
  * Whether each page is there (mincore(2)), which for 32 pages costs an eighth of having the kernel touch them
@@ -61,7 +63,7 @@ void compare_what_may_be_forbidden(void)
  */
 static bool is_resident(uintptr_t page, uintptr_t end)
 {
-    unsigned char there[ASKED];
+    unsigned char there[ASKED] = {0};
     if (settings.filtered || __atomic_load_n(&may_go, __ATOMIC_RELAXED) ||
         __atomic_load_n(&may_be_forbidden, __ATOMIC_RELAXED))
         return false;
@@ -89,7 +91,7 @@ bool compare_readable(const void *bytes, size_t n)
         return true;
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
-    if (end - first > NOT_ASKED * PAGE && is_resident(first, end))
+    if (end - first > FEW * PAGE && is_resident(first, end))
         return true;
     long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
     if (populated != -EINVAL || settings.filtered)

@@ -50,7 +50,7 @@ void compare_drop(struct compare_scratch *scratch);
 /*
  * Whether n bytes of the program's memory can be read without a signal: none of them lies where nothing is mapped, is
  * not allowed or is beyond a mapped file's end. What wraps around the end of memory, or is not the program's, cannot.
- * Costs one system call or two on Linux 5.14 and later, one a page more before. Safe in a signal handler.
+ * Costs two system calls on Linux 5.14 and later, and one more for each MiB; one a page before. Safe in a signal handler.
  */
 bool compare_readable(const void *bytes, size_t n);
 

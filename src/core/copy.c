@@ -41,3 +41,16 @@ void copy_mapping(int fd)
 {
     copy_leaving_for_later(fd, true);
 }
+
+bool copy_over(void)
+{
+    return settle_over();
+}
+
+void copy_given_away(int fd)
+{
+    if (settle_over())
+        owned_forget_all();
+    else
+        owned_forget_file_of(fd);
+}

@@ -105,7 +105,19 @@ void copy_mapping(int fd);
  */
 void copy_leaving_for_later(int fd, bool changes);
 
-/* Tells that some memory of the program's is about to be made such that it may not be read. */
+/* Whether nothing is to be offloaded any more: the process is at its end, or has installed a seccomp filter. */
+bool copy_over(void);
+
+/*
+ * Tells that another process comes to have what the descriptor means, or a number that is not remembered does. Once there
+ * may be a filter, makes no call for it.
+ */
+void copy_given_away(int fd);
+
+/*
+ * Tells that some memory of the program's is about to be made such that it may not be read, or that a page of it may be
+ * cached and not be read (shared memory with a guard, madvise(2)).
+ */
 static inline void copy_forbidding(void)
 {
     compare_what_may_be_forbidden();
@@ -261,7 +273,7 @@ static inline int copy_duplicated(int from, int fd)
         owned_set(fd, owned_holds(from));
         /* Nor is what a number leads to that is not remembered, by which it may be handed on. */
         if (fd >= OWNED_RANGE)
-            owned_forget_file_of(from);
+            copy_given_away(from);
         if (owned_holds_pipe(from))
             owned_set(from, false);
         copy_look(fd);

@@ -68,6 +68,8 @@ static uint64_t number_made_of(const void *bytes, size_t n)
 /* A block device has several nodes, each with a handle of its own. */
 static bool may_have_handle(const struct file_state *state)
 {
+    if (!settings.filter_known)
+        settings_ask_for_filter();
     return !state->raw && !settings.filtered;
 }
 

@@ -13,7 +13,6 @@
 #include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,8 +48,10 @@ void handed_lock_taken(void)
 static bool is_marked(void)
 {
     struct f_owner_ex is;
+    struct file_state file;
     return KERNEL(SYS_fcntl, STDOUT_FILENO, F_GETOWN_EX, &is) == 0 && is.pid && is.type == F_OWNER_TID &&
-           is.pid == KERNEL(SYS_getpid) && KERNEL(SYS_fcntl, STDOUT_FILENO, F_GETSIG) == MARK;
+           is.pid == KERNEL(SYS_getpid) && KERNEL(SYS_fcntl, STDOUT_FILENO, F_GETSIG) == MARK &&
+           guard_look(STDOUT_FILENO, &file);
 }
 
 static void set_owner(int pid, long signal)
@@ -177,8 +178,7 @@ static bool is_file_of_one_number(void)
 
 static bool may_hand_on(void)
 {
-    return owned_holds(STDOUT_FILENO) && *underway_single && library && linker && !locks_taken && !settings.off &&
-           !owned_by_child() && KERNEL(SYS_prctl, PR_GET_SECCOMP) == 0;
+    return owned_holds(STDOUT_FILENO) && *underway_single && library && linker && !locks_taken && !owned_by_child();
 }
 
 void handed_on(const char *path, char *const *environment)
@@ -247,11 +247,13 @@ void handed_start(char *const *environment)
 {
     bool own = !settings.filtered && handed_take_off();
     handed_marked = false;
+    if (settings.off || settings.filtered)
+        return;
     for (; environment && *environment; environment++)
         if (strncmp(*environment, preload, strlen(preload)) == 0)
             keep(*environment);
     find_library();
     linker = own_linker();
-    if (own && !settings.off)
+    if (own)
         owned_set(STDOUT_FILENO, true);
 }

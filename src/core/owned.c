@@ -29,7 +29,7 @@ void owned_forget_all(void)
 void owned_forget_file_of(int fd)
 {
     struct stat st, other;
-    if (KERNEL(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode))
+    if (KERNEL(SYS_fstat, fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
         for (int i = 0; i < OWNED_RANGE; i++)
             if (owned_holds(i) && KERNEL(SYS_fstat, i, &other) == 0 && other.st_dev == st.st_dev &&
                 other.st_ino == st.st_ino)

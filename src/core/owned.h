@@ -62,9 +62,8 @@ static inline void owned_set_pipe(int fd)
 void owned_forget_all(void);
 
 /*
- * Another process comes to have what the descriptor means, or a number that is not remembered does: forgets every number by
- * which the file is known, since which of them are duplicates of this one (dup(2)) is not remembered, nor whether this one is a
- * duplicate of one of them, made by a system call that no hook saw. System calls only.
+ * Forgets every number by which the file behind the descriptor is known. Which of them are duplicates of this one (dup(2)) is not
+ * remembered, nor is what a system call duplicated that no hook saw. System calls only.
  */
 void owned_forget_file_of(int fd);
 

@@ -358,9 +358,15 @@ static void read_files(char *const *environment)
     }
 }
 
-void settings_read(char *const *environment, bool secure)
+void settings_ask_for_filter(void)
 {
     settings.filtered = KERNEL(SYS_prctl, PR_GET_SECCOMP) != 0;
+    settings.filter_known = true;
+}
+
+void settings_read(char *const *environment, bool secure)
+{
+    settings_ask_for_filter();
     if (secure) {
         settings.off = true;
         return;

@@ -24,10 +24,14 @@ struct settings {
     const char *collect; /* OFFLOAD_COLLECT: the command's own file, which goes before, and is never complained of */
     bool smb_alone;      /* OFFLOAD_SMB_ALONE: nobody else changes what is copied on SMB shares */
     bool progress;       /* OFFLOAD_PROGRESS: the report tells of copies under way */
+    bool filter_known;   /* whether the next was asked for yet */
     bool filtered;       /* a seccomp filter was there at the start: only what every program calls is called */
 };
 
 extern struct settings settings;
+
+/* Before the constructor has run, in another library's: finds out whether there is a filter. */
+void settings_ask_for_filter(void);
 
 /* Whether settings_read() tells of what it cannot use: the command leaves that to the library in its program. */
 extern bool settings_complain;

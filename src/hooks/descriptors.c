@@ -229,6 +229,7 @@ EXPORT int lockf(int fd, int command, off_t n)
 /* A message over a local socket may carry descriptors to another process (unix(7), SCM_RIGHTS). */
 static void sending(int fd)
 {
+    handed_forget();
     int domain = 0;
     socklen_t length = sizeof domain;
     if (copy_running() && KERNEL(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX)
@@ -239,7 +240,7 @@ static void sending(int fd)
  * The descriptors in a message that has been sent or received: what they mean another process has as well, and may have
  * begun to write. A number that was received may have been an own file's until it was closed unseen.
  */
-static void shared_by(struct msghdr *message)
+static void shared_by(struct msghdr *message, void forget(int fd))
 {
     struct cmsghdr *part = message->msg_controllen ? CMSG_FIRSTHDR(message) : NULL;
     for (; part; part = CMSG_NXTHDR(message, part)) {
@@ -249,16 +250,16 @@ static void shared_by(struct msghdr *message)
             int fd;
             memcpy(&fd, (char *)part + at, sizeof fd);
             recogniser_forget(fd);
-            owned_forget_file_of(fd);
+            forget(fd);
             copy_settle(fd);
         }
     }
 }
 
-static int all_shared_by(struct mmsghdr *messages, int count)
+static int all_shared_by(struct mmsghdr *messages, int count, void forget(int fd))
 {
     for (int i = 0; i < count; i++)
-        shared_by(&messages[i].msg_hdr);
+        shared_by(&messages[i].msg_hdr, forget);
     return count;
 }
 
@@ -268,7 +269,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     ssize_t sent = original_sendmsg(fd, message, flags);
     if (sent >= 0) {
         struct msghdr copy = *message;
-        shared_by(&copy);
+        shared_by(&copy, copy_given_away);
     }
     return sent;
 }
@@ -276,18 +277,23 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     sending(fd);
-    return all_shared_by(messages, original_sendmmsg(fd, messages, count, flags));
+    return all_shared_by(messages, original_sendmmsg(fd, messages, count, flags), copy_given_away);
+}
+
+static void forget_received(int fd)
+{
+    owned_set(fd, false);
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     ssize_t received = original_recvmsg(fd, message, flags);
     if (received >= 0)
-        shared_by(message);
+        shared_by(message, forget_received);
     return received;
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *limit)
 {
-    return all_shared_by(messages, original_recvmmsg(fd, messages, count, flags, limit));
+    return all_shared_by(messages, original_recvmmsg(fd, messages, count, flags, limit), forget_received);
 }

@@ -8,6 +8,8 @@ EXPORT void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t f
 {
     if (!(flags & MAP_ANONYMOUS))
         copy_mapping(fd);
+    if (flags & MAP_SHARED)
+        copy_forbidding();
     void *mapping = original_mmap(at, n, protection, flags, fd, from);
     if (mapping != MAP_FAILED && !(flags & MAP_ANONYMOUS))
         copy_mapped(fd, mapping, n, from);
@@ -19,6 +21,12 @@ EXPORT int mprotect(void *at, size_t n, int protection)
     if (!(protection & PROT_READ))
         copy_forbidding();
     return original_mprotect(at, n, protection);
+}
+
+EXPORT void *shmat(int id, const void *at, int flags)
+{
+    copy_forbidding();
+    return original_shmat(id, at, flags);
 }
 
 /* Whether memory with a key may be read the program decides without a call (pkeys(7)). */

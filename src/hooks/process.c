@@ -84,11 +84,16 @@ void process_ending(void)
 #define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
 
-/* It fails, or does not return: what was handed on to another program is not to be seen by this one. */
+/*
+ * Who has installed a seccomp filter may be ended by any call of ours. If the original call fails, nothing is to be seen of what
+ * was handed on.
+ */
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[])
 {
+    bool over = copy_over();
     process_ending();
-    handed_on(path, environment);
+    if (!over)
+        handed_on(path, environment);
     int result = original_execve(path, arguments, environment);
     handed_forget();
     return result;
@@ -175,7 +180,7 @@ static bool shares_descriptors(long number)
 
 static bool forbids_reading(long number, long protection)
 {
-    return (number == SYS_mprotect && !(protection & PROT_READ)) || number == SYS_pkey_mprotect;
+    return (number == SYS_mprotect && !(protection & PROT_READ)) || number == SYS_pkey_mprotect || number == SYS_shmat;
 }
 
 static void before_system_call(long number, long a, long b)
@@ -204,6 +209,10 @@ EXPORT long syscall(long number, ...)
         owned_set((int)a[0], false);
     if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
         copy_mapping((int)a[4]);
+    if (number == SYS_mmap && a[3] & MAP_SHARED)
+        copy_forbidding();
+    if (number == SYS_fcntl && (a[1] == F_SETLK || a[1] == F_SETLKW))
+        handed_lock_taken();
     if (forbids_reading(number, a[2]))
         copy_forbidding();
     if (shares_descriptors(number)) {

@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -142,10 +143,8 @@ static void buffer_that_ends_early(void)
 }
 
 /* What is read into two blocks is there still when the second may not be read any more, by one way or another. */
-static void with_half_of_it_forbidden(void forbid(char *at))
+static void with_half_forbidden_of(char *pages, void forbid(char *at))
 {
-    char *pages = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
     copy_blocks(HALF);
     say("read", read(source, pages, 2 * BLOCK));
     forbid(pages + BLOCK);
@@ -153,6 +152,11 @@ static void with_half_of_it_forbidden(void forbid(char *at))
     say_place();
     copy_blocks(3);
     say_place();
+}
+
+static void with_half_of_it_forbidden(void forbid(char *at))
+{
+    with_half_forbidden_of(mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), forbid);
 }
 
 static void forbid(char *at)
@@ -197,6 +201,32 @@ static void lock_up(char *at)
 static void buffer_that_is_locked_up(void)
 {
     with_half_of_it_forbidden(lock_up);
+}
+
+/* MADV_GUARD_INSTALL, of shared memory since Linux 6.15; before, the call fails and the write does not. */
+static void guard(char *at)
+{
+    madvise(at, BLOCK, 102);
+}
+
+static void buffer_that_is_guarded(void)
+{
+    with_half_of_it_forbidden(guard);
+}
+
+static void shared_buffer_that_is_guarded(void)
+{
+    with_half_forbidden_of(mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), guard);
+}
+
+static void segment_that_is_guarded(void)
+{
+    int id = shmget(IPC_PRIVATE, 2 * BLOCK, 0600);
+    char *pages = id < 0 ? (char *)-1 : shmat(id, NULL, 0);
+
+    if (pages == (char *)-1 || shmctl(id, IPC_RMID, NULL))
+        die("shmat");
+    with_half_forbidden_of(pages, guard);
 }
 
 static void buffer_of_a_file_cut_short(void)
@@ -1499,6 +1529,9 @@ static const struct corner {
     CORNER(buffer_forbidden_by_number),
     CORNER(buffer_mapped_over),
     CORNER(buffer_that_is_locked_up),
+    CORNER(buffer_that_is_guarded),
+    CORNER(shared_buffer_that_is_guarded),
+    CORNER(segment_that_is_guarded),
     CORNER(buffer_of_a_file_cut_short),
     CORNER(buffer_in_the_copy_itself),
     CORNER(buffer_in_the_source_itself),

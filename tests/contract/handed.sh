@@ -272,6 +272,36 @@ nothing_is_seen_after_a_failure() {
     grep -q 'denied.* 0 0$' ours/copy || fail "it says $(cat ours/copy)"
 }
 
+# Who has installed a filter may be ended by any call that it does not make itself: here the library's fstat and prctl.
+ends_who_looks="import ctypes, os, socket, struct
+fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+os.dup2(fd, 1)
+os.close(fd)
+ends = socket.socketpair()
+number, kill, allow = 0x20, 0x80000000, 0x7fff0000
+lines = [(number, 0, 0, 0)]
+for call in 5, 157, 303:
+    lines += [(0x15, 0, 1, call), (6, 0, 0, kill)]
+lines += [(6, 0, 0, allow)]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *line) for line in lines))
+class program(ctypes.Structure):
+    _fields_ = [('length', ctypes.c_ushort), ('lines', ctypes.c_void_p)]
+libc = ctypes.CDLL(None)
+libc.prctl(38, 1, 0, 0, 0)
+if libc.prctl(22, 2, ctypes.byref(program(len(lines), ctypes.addressof(code))), 0, 0):
+    raise SystemExit('no filter')
+socket.send_fds(ends[0], [b'x'], [1])
+received = socket.recv_fds(ends[1], 1, 1)[1][0]
+os.write(received, b'received\n')
+os.execve('/bin/echo', ['echo', 'became it'], {})"
+
+under_a_filter_of_its_own() {
+    [ "$(uname -m)" = x86_64 ] || skip "the numbers of its calls are those of x86-64"
+    both python3 -c "$ends_who_looks"
+    expect_status 0
+    grep -q 'became it' ours/copy
+}
+
 # What it cannot become it is not, and it has a child before it becomes something else.
 after_a_failure() {
     cp /bin/dd program
@@ -349,6 +379,7 @@ reflink_filesystem() {
     verdict "given away by a number that nobody saw, on $fs" given_away_by 50
     verdict "a child of another library, on $fs" child_before_the_start
     verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
+    verdict "under a filter of its own, on $fs" under_a_filter_of_its_own
     verdict "marks of others, on $fs" forged_marks
     verdict "only where the library is loaded, on $fs" only_where_the_library_is_loaded
     verdict "after a failure, on $fs" after_a_failure
@@ -363,6 +394,6 @@ reflink_filesystem() {
     verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
 }
 
-count=28
+count=29
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem

@@ -1,5 +1,5 @@
 // Claim: a page that mincore(2) calls resident can be read without a signal, or without more than a fault that is served, unless it may
-// not be read (PROT_NONE). So what has never been forbidden needs not be touched to know that it is there (docs/decisions/023).
+// not be read (PROT_NONE, or a guard in shared memory). So what has never been forbidden needs not be touched to know that it is there (docs/decisions/023).
 #include "uffd.h"
 #include <setjmp.h>
 #include <signal.h>
@@ -41,6 +41,10 @@ int main(void)
     memset(p, 1, P);
     madvise(p, P, 102 /* MADV_GUARD_INSTALL, Linux 6.13 */);
     page("a guard", p, 0);
+    p = mmap(0, P, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    memset(p, 1, P);
+    madvise(p, P, 102);
+    page("a guard in shared memory", p, 1);
     p = anon(P);
     memset(p, 1, P);
     madvise(p, P, 21 /* MADV_PAGEOUT */);
