@@ -163,7 +163,8 @@ static void print_remote(const char *point, const struct mount *mount, const str
     while (!engine_list()[place]->remote)
         place++;
     enum reason why = judge_mount(mount, abilities->why[place]);
-    const char *whom = mount_is_leased(mount) && !settings.smb_alone ? ", for programs that leave the copy to the kernel" : "";
+    const char *whom =
+        mount_is_leased(mount) && !settings.smb_alone ? ", for programs that leave the copy to the kernel" : "";
     mount_protocol(mount, protocol);
     if (mount_too_old(mount))
         lines_say(point, "%s: no: no server copies in %s, which this mount speaks. %s", mount->type, protocol,

@@ -153,7 +153,7 @@ static bool is_ordinary(const char *path)
 
 static bool program_loads_this(const char *path)
 {
-    if (!has_one_user() || !library_is_there() || !is_ordinary(path))
+    if (!is_ordinary(path) || !has_one_user() || !library_is_there())
         return false;
     long fd = KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     bool loads = fd >= 0 && has_this_linker((int)fd);
@@ -186,10 +186,10 @@ void handed_on(const char *path, char *const *environment)
     uint64_t blocked;
     if (!may_hand_on())
         return;
-    /* The program is opened: no handler is to see a number taken. */
+    /* The program is opened: no handler is to see a number taken. Shells try many places where it is not: the environment comes last. */
     signals_block(&blocked);
     handed_marked =
-        is_file_of_one_number() && has_no_owner() && environment_loads_this(environment) && program_loads_this(path);
+        is_file_of_one_number() && has_no_owner() && program_loads_this(path) && environment_loads_this(environment);
     if (handed_marked)
         set_owner((int)KERNEL(SYS_getpid), MARK);
     signals_restore(blocked);
