@@ -142,6 +142,22 @@ EOF
         while [ \$(tr -cd '!' <copy | wc -c) -lt 100 ]; do sleep 0.1; done"
 }
 
+# Another library's constructor gives the file another number, by which the program has a child and becomes the copier.
+moved_before_the_start() { # CALL
+    compile "$scratch/moving.so" -shared -fPIC -include string.h "-DMOVE=$1" <<'EOF'
+__attribute__((constructor)) static void moving(int argc, char **argv)
+{
+    if (argc && strcmp(argv[0], "bash") == 0 && getenv("MOVES") && MOVE == 5 && close(1) == 0)
+        open("/dev/null", O_WRONLY);
+}
+EOF
+    library="$library $scratch/moving.so" with_another bash -c "MOVES=1 bash -c 'exec >&5 5>&-
+            { until [ -s copy ]; do :; done; for i in {1..100}; do printf !; done && touch marked; } &
+            exec dd if=source bs=64k status=none' >copy
+        until [ -e marked ]; do sleep 0.1; done
+        rm marked"
+}
+
 # Becomes a program with a filter on system calls that lets all of them pass.
 under_a_filter="import ctypes, os, sys
 libc = ctypes.CDLL(None)
@@ -177,7 +193,7 @@ only_to_ordinary_ones() {
 
 # Opens the file, and becomes a program by one call of execve(2) in that way.
 compile_becoming() {
-    compile "$scratch/becoming" -D_GNU_SOURCE -include sched.h -include signal.h -include string.h <<'EOF'
+    compile "$scratch/becoming" -D_GNU_SOURCE -include sched.h -include signal.h -include stdio.h -include string.h <<'EOF'
 static char stack[1 << 16], *none[] = {"program", NULL}, *two[] = {NULL, "LD_PRELOAD=", NULL};
 static int in_its_memory(void *go)
 {
@@ -210,6 +226,8 @@ int main(int argc, char **argv)
         return 1;
     if (!strcmp(way, "root") && chroot("."))
         return 1;
+    if (!strcmp(way, "replaced") && rename("closed/other.so", "closed/lib.so"))
+        return 1;
     execve("./program", none, environment);
     return 1;
 }
@@ -237,6 +255,11 @@ only_where_the_library_is_loaded() {
     done
     become plainly "$PWD/closed/lib.so" || fail "nothing is handed on by another name"
     ! become unreadable "$PWD/closed/lib.so" || fail "it is handed on though the library cannot be read"
+    chmod 755 closed
+    chmod 600 closed/lib.so
+    ! become unreadable "$PWD/closed/lib.so" || fail "it is handed on though the library's file cannot be read"
+    cp closed/lib.so closed/other.so
+    ! become replaced "$PWD/closed/lib.so" || fail "it is handed on though another library is there"
     ! become plainly closed/lib.so || fail "it is handed on by a relative name"
     ! become plainly lib.so "$PWD/closed" || fail "it is handed on by a name that is looked for"
     python3 -c "import os, struct
@@ -257,14 +280,16 @@ moved_after_a_failure() {
 }
 
 # Nor is anything left of what was meant for the other, which would take away what a lease sends (F_SETLEASE).
-seen_after_a_failure="import fcntl, os
+seen_after_a_failure="import ctypes, os
 fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
 os.dup2(fd, 1)
 os.close(fd)
 try:
     os.execve('./none', ['none'], os.environ)
 except OSError as e:
-    print(e, fcntl.fcntl(1, fcntl.F_GETOWN), fcntl.fcntl(1, fcntl.F_GETSIG))"
+    ask = ctypes.CDLL(None).syscall
+    number = {'x86_64': 72, 'aarch64': 25}[os.uname().machine]
+    print(e, ask(number, 1, 9), ask(number, 1, 11))"
 
 nothing_is_seen_after_a_failure() {
     both bash -c "cp /bin/true none && chmod 600 none && exec python3 -c \"$seen_after_a_failure\""
@@ -273,7 +298,7 @@ nothing_is_seen_after_a_failure() {
 }
 
 # Who has installed a filter may be ended by any call that it does not make itself: here the library's fstat and prctl.
-ends_who_looks="import ctypes, os, socket, struct
+ends_who_looks="import ctypes, os, socket, struct, sys
 fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
 os.dup2(fd, 1)
 os.close(fd)
@@ -290,9 +315,10 @@ libc = ctypes.CDLL(None)
 libc.prctl(38, 1, 0, 0, 0)
 if libc.prctl(22, 2, ctypes.byref(program(len(lines), ctypes.addressof(code))), 0, 0):
     raise SystemExit('no filter')
-socket.send_fds(ends[0], [b'x'], [1])
-received = socket.recv_fds(ends[1], 1, 1)[1][0]
-os.write(received, b'received\n')
+if sys.argv[1:]:
+    socket.send_fds(ends[0], [b'x'], [1])
+    received = socket.recv_fds(ends[1], 1, 1)[1][0]
+    os.write(received, b'received\n')
 os.execve('/bin/echo', ['echo', 'became it'], {})"
 
 under_a_filter_of_its_own() {
@@ -300,6 +326,9 @@ under_a_filter_of_its_own() {
     both python3 -c "$ends_who_looks"
     expect_status 0
     grep -q 'became it' ours/copy
+    both python3 -c "$ends_who_looks" and-sends
+    expect_status 0
+    grep -q 'received' ours/copy
 }
 
 # What it cannot become it is not, and it has a child before it becomes something else.
@@ -339,8 +368,9 @@ os.close(fd)
 def mark(kind, signal):
     fcntl.fcntl(1, 15, struct.pack('ii', kind, os.getpid()))
     fcntl.fcntl(1, 10, signal)
+library = '$library'
 $1
-os.execve('/bin/dd', ['dd', 'if=source', 'bs=64k', 'status=none'], dict(os.environ, LD_PRELOAD='$library'))"
+os.execve('/bin/dd', ['dd', 'if=source', 'bs=64k', 'status=none'], dict(os.environ, LD_PRELOAD=library))"
     cmp source copy
     read -r common _ < <("$extents" source copy)
 }
@@ -357,6 +387,14 @@ child = os.fork()
 if child:
     os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))'
     [ "$common" -eq 0 ] || fail "another process's mark is taken"
+    forged 'pipe = os.pipe()
+child = os.fork()
+if child == 0:
+    os.dup2(pipe[1], 1)
+    mark(0, 64)
+    os.execve("/bin/true", ["true"], dict(os.environ, LD_PRELOAD=library))
+if os.waitpid(child, 0)[1] or fcntl.fcntl(pipe[1], 11) != 64:
+    raise SystemExit("a pipe has lost its signal")'
 }
 
 reflink_filesystem() {
@@ -378,6 +416,8 @@ reflink_filesystem() {
     verdict "given away by a high number, on $fs" given_away_by 5000
     verdict "given away by a number that nobody saw, on $fs" given_away_by 50
     verdict "a child of another library, on $fs" child_before_the_start
+    verdict "moved by another library, dup2, on $fs" moved_before_the_start 'dup2(1,5)'
+    verdict "moved by another library, fcntl, on $fs" moved_before_the_start 'fcntl(1,F_DUPFD,5)'
     verdict "only to ordinary programs, on $fs" only_to_ordinary_ones
     verdict "under a filter of its own, on $fs" under_a_filter_of_its_own
     verdict "marks of others, on $fs" forged_marks
@@ -394,6 +434,6 @@ reflink_filesystem() {
     verdict "it has a lock, on $fs" python_becomes no "fcntl.lockf(os.open('lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)"
 }
 
-count=29
+count=31
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
