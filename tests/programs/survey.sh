@@ -213,7 +213,7 @@ print_table() {
 Made by \`bash tests/programs/survey.sh --table --bytes $bytes --rounds $rounds\`, which writes this file: what it runs is in
 \`tests/programs/survey.list\`. Linux $(uname -r | sed 's/-.*//'), XFS with reflink on a loop device; a source of $((bytes / 1048576)) MiB in the page cache,
 each program plain and preloaded in turns. The commands are run by bash with the library, which hands the file behind \`>\` on
-([decision 022](decisions/022-handed-on-output.md)); from dash, or a shell without the library, the two rows of \`pv\` and \`toybox cat\` have nothing shared.
+([decision 022](decisions/022-handed-on-output.md)); from dash, or a shell without the library, the rows of \`pv\`, \`toybox cat\` and \`perl -pe\` have nothing shared.
 
 *Shared* is the part of the source's blocks that the copy keeps in the same place, told by the kernel's map of both files
 (FIEMAP): without the library, and with it. *Ratio* is how long the command took plain, by how long preloaded, the median of $rounds:
