@@ -57,16 +57,17 @@ void compare_what_may_be_forbidden(void)
 /* So few pages are touched at less cost than asked about. */
 #define FEW ((size_t)3)
 
-/*
- * Whether each page is there (mincore(2)), which for 32 pages costs an eighth of having the kernel touch them
- * (docs/decisions/023). It does not tell that a page may not be read, nor always that a mapped file has ended before it.
- */
+/* Residency does not tell that a page may not be read, nor always that a mapped file has ended before it. */
+static bool residency_tells(void)
+{
+    return !settings.filtered && !__atomic_load_n(&may_go, __ATOMIC_RELAXED) &&
+           !__atomic_load_n(&may_be_forbidden, __ATOMIC_RELAXED);
+}
+
+/* Whether each page is there: for 32 pages an eighth of what it costs to have the kernel touch them (docs/decisions/023). */
 static bool is_resident(uintptr_t page, uintptr_t end)
 {
     unsigned char there[ASKED] = {0};
-    if (settings.filtered || __atomic_load_n(&may_go, __ATOMIC_RELAXED) ||
-        __atomic_load_n(&may_be_forbidden, __ATOMIC_RELAXED))
-        return false;
     for (size_t n; page < end; page += n * PAGE) {
         n = (end - page) / PAGE < ASKED ? (end - page) / PAGE : ASKED;
         if (KERNEL(SYS_mincore, page, n * PAGE, there) != 0)
@@ -91,7 +92,7 @@ bool compare_readable(const void *bytes, size_t n)
         return true;
     uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
     uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
-    if (end - first > FEW * PAGE && is_resident(first, end))
+    if (end - first > FEW * PAGE && residency_tells() && is_resident(first, end))
         return true;
     long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
     if (populated != -EINVAL || settings.filtered)

@@ -70,8 +70,8 @@ bool compare_is_memory(const void *bytes, size_t n);
 void compare_what_may_go(void);
 
 /*
- * The program is about to make memory that it may not read (mprotect(2), pkeys(7)): from now on that a page is there is not enough. It is
- * then touched by the kernel first.
+ * The program is about to make memory that it may not read (mprotect(2), pkeys(7)), or that is shared, where a guard hides a
+ * page that is there: from now on that it is there is not enough, and it is touched by the kernel first.
  */
 void compare_what_may_be_forbidden(void);
 

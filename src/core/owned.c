@@ -1,10 +1,9 @@
 #include "owned.h"
 
-#include "syscalls.h"
+#include "guards.h"
 #include "table.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 uint8_t owned[OWNED_RANGE];
 bool owned_lent;
@@ -28,11 +27,10 @@ void owned_forget_all(void)
 
 void owned_forget_file_of(int fd)
 {
-    struct stat st, other;
-    if (KERNEL(SYS_fstat, fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
-        for (int i = 0; i < OWNED_RANGE; i++)
-            if (owned_holds(i) && KERNEL(SYS_fstat, i, &other) == 0 && other.st_dev == st.st_dev &&
-                other.st_ino == st.st_ino)
-                owned_set(i, false);
+    struct file_state file, other;
+    bool looked = guard_look(fd, &file);
+    for (int i = 0; looked && i < OWNED_RANGE; i++)
+        if (owned_holds(i) && guard_look(i, &other) && guard_same_file(&file, &other))
+            owned_set(i, false);
     owned_set(fd, false);
 }

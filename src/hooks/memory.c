@@ -8,6 +8,7 @@ EXPORT void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t f
 {
     if (!(flags & MAP_ANONYMOUS))
         copy_mapping(fd);
+    /* A guard in shared memory hides a page that is there (MADV_GUARD_INSTALL, madvise(2)). */
     if (flags & MAP_SHARED)
         copy_forbidding();
     void *mapping = original_mmap(at, n, protection, flags, fd, from);

@@ -178,9 +178,11 @@ static bool shares_descriptors(long number)
            number == SYS_sendmsg || number == SYS_sendmmsg;
 }
 
-static bool forbids_reading(long number, long protection)
+/* As the hooks of memory.c. */
+static bool forbids_reading(long number, const long a[6])
 {
-    return (number == SYS_mprotect && !(protection & PROT_READ)) || number == SYS_pkey_mprotect || number == SYS_shmat;
+    return (number == SYS_mprotect && !(a[2] & PROT_READ)) || (number == SYS_mmap && a[3] & MAP_SHARED) ||
+           number == SYS_pkey_mprotect || number == SYS_shmat;
 }
 
 static void before_system_call(long number, long a, long b)
@@ -209,11 +211,9 @@ EXPORT long syscall(long number, ...)
         owned_set((int)a[0], false);
     if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
         copy_mapping((int)a[4]);
-    if (number == SYS_mmap && a[3] & MAP_SHARED)
-        copy_forbidding();
     if (number == SYS_fcntl && (a[1] == F_SETLK || a[1] == F_SETLKW))
         handed_lock_taken();
-    if (forbids_reading(number, a[2]))
+    if (forbids_reading(number, a))
         copy_forbidding();
     if (shares_descriptors(number)) {
         owned_forget_all();
