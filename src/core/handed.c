@@ -10,7 +10,6 @@
 
 #include <elf.h>
 #include <fcntl.h>
-#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
@@ -186,8 +185,9 @@ void handed_on(const char *path, char *const *environment)
     uint64_t blocked;
     if (!may_hand_on())
         return;
-    /* The program is opened: no handler is to see a number taken. Shells try many places where it is not: the environment comes last. */
+    /* The program is opened: no handler is to see a number taken. */
     signals_block(&blocked);
+    /* Shells try many places where the program is not: what costs most, the environment, is asked last. */
     handed_marked =
         is_file_of_one_number() && has_no_owner() && program_loads_this(path) && environment_loads_this(environment);
     if (handed_marked)
@@ -233,17 +233,13 @@ static bool is_loaded_by(const char *path)
  * A name without a folder leads elsewhere with another LD_LIBRARY_PATH, and a relative one from another folder: only a whole path
  * tells what the next program will have.
  */
-static void find_library(void)
+static void find_library(const char *path)
 {
-    const struct link_map *map = _r_debug.r_map;
-    while (map && map->l_ld != _DYNAMIC)
-        map = map->l_next;
-    if (map && map->l_name[0] == '/' && is_loaded_by(map->l_name) &&
-        KERNEL(SYS_newfstatat, AT_FDCWD, map->l_name, &library_was, 0) == 0)
-        library = map->l_name;
+    if (path[0] == '/' && is_loaded_by(path) && KERNEL(SYS_newfstatat, AT_FDCWD, path, &library_was, 0) == 0)
+        library = path;
 }
 
-void handed_start(char *const *environment)
+void handed_start(char *const *environment, const char *path)
 {
     bool own = !settings.filtered && handed_take_off();
     handed_marked = false;
@@ -252,7 +248,7 @@ void handed_start(char *const *environment)
     for (; environment && *environment; environment++)
         if (strncmp(*environment, preload, strlen(preload)) == 0)
             keep(*environment);
-    find_library();
+    find_library(path);
     linker = own_linker();
     if (own)
         owned_set(STDOUT_FILENO, true);

@@ -39,7 +39,10 @@ static inline void handed_forget(void)
 /* The process takes a lock of fcntl(2), which it would lose if the file that it becomes were opened and closed. */
 void handed_lock_taken(void);
 
-/* The constructor's own: keeps what the library was loaded by, and takes what was handed on as the process's own. */
-void handed_start(char *const *environment);
+/*
+ * The constructor's own: keeps what the library was loaded by, and takes what was handed on as the process's own. `path`: the
+ * library's, by the dynamic linker's word, which stays in memory.
+ */
+void handed_start(char *const *environment, const char *path);
 
 #endif

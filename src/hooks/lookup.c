@@ -108,13 +108,26 @@ static bool find_in(const struct object *object, const struct wanted *wanted)
     return true;
 }
 
-/* The object after this library in the search order. The vDSO, which stands among them, defines none of the names. */
-static const struct link_map *first_behind_us(void)
+/* This library among the objects, or NULL. */
+static const struct link_map *own_object(void)
 {
     const struct link_map *map = _r_debug.r_map;
     while (map && map->l_ld != _DYNAMIC)
         map = map->l_next;
-    return map ? map->l_next : NULL;
+    return map;
+}
+
+const char *lookup_own_path(void)
+{
+    const struct link_map *own = own_object();
+    return own ? own->l_name : "";
+}
+
+/* The object after this library in the search order. The vDSO, which stands among them, defines none of the names. */
+static const struct link_map *first_behind_us(void)
+{
+    const struct link_map *own = own_object();
+    return own ? own->l_next : NULL;
 }
 
 void lookup_next(const struct wanted *wanted, size_t count)

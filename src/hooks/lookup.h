@@ -22,4 +22,10 @@ struct wanted {
  */
 void lookup_next(const struct wanted *wanted, size_t count);
 
+/*
+ * The path by which the dynamic linker loaded this library, which may be a relative one, or an empty string. Stays in memory. To
+ * be called as lookup_next().
+ */
+const char *lookup_own_path(void);
+
 #endif

@@ -3,6 +3,7 @@
 #include "../core/handed.h"
 #include "../core/report.h"
 #include "../core/settings.h"
+#include "lookup.h"
 #include "originals.h"
 
 #include "config.h"
@@ -33,7 +34,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     underway_start();
     pthread_atfork(before_fork, NULL, NULL);
     settings_read(environment, getauxval(AT_SECURE) != 0);
-    handed_start(environment);
+    handed_start(environment, lookup_own_path());
     report_open();
 }
 
