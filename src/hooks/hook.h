@@ -28,7 +28,7 @@
  * The family's twins: further names for the same code. Written as assembly, for C would compare the twin's declaration
  * in libc's headers (`struct stat64 *`) with ours (`struct stat *`), which on 64 bit systems differ only by name.
  */
-#define CALL(returns, name, parameters, before)
+#define CALL(returns, name, parameters, without)
 #define HOOK_ONLY(name)
 #define TWIN(twin, name) __asm__(".globl " #twin "\n\t.type " #twin ", %function\n\t.set " #twin ", " #name "\n");
 #define HANDOVER(name)

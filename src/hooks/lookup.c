@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +18,12 @@ struct object {
 };
 
 #define HIDDEN_VERSION 0x8000
+
+/*
+ * The last object at the program's start. Those up to it stay for as long as the program does; those behind it may be
+ * unloaded by another thread while they are read (dlclose(3)), and RTLD_NEXT did not mean them either.
+ */
+static const struct link_map *last;
 
 /* glibc has turned the table's offsets into addresses, except where the section is read-only (the vDSO). */
 static const void *table_at(const struct link_map *map, const ElfW(Dyn) * entry)
@@ -82,30 +89,19 @@ static const ElfW(Sym) * symbol_in(const struct object *object, const char *name
     }
 }
 
-static void point(const struct wanted *wanted, void *function)
+/* Whether the object has the tables that are read here. */
+static bool is_readable(const struct object *object)
 {
-    __atomic_store_n((void **)wanted->variable, function, __ATOMIC_RELAXED);
+    return object->hash && object->symbols && object->strings;
 }
 
 /* What the dynamic linker itself says, for a name that is in an object or of a type that this file cannot read. */
-static void ask_linker(const struct wanted *wanted)
+static void *ask_linker(const char *name)
 {
-    void *function = dlsym(RTLD_NEXT, wanted->name);
-    if (function)
-        point(wanted, function);
-}
-
-/* Looks in one object for a name that no earlier one has. True if the name is dealt with. */
-static bool find_in(const struct object *object, const struct wanted *wanted)
-{
-    const ElfW(Sym) *symbol = symbol_in(object, wanted->name, hash_of(wanted->name));
-    if (!symbol)
-        return false;
-    if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC)
-        point(wanted, (void *)(object->base + symbol->st_value));
-    else
-        ask_linker(wanted);
-    return true;
+    int before = errno;
+    void *function = dlsym(RTLD_NEXT, name);
+    errno = before;
+    return function;
 }
 
 /* This library among the objects, or NULL. */
@@ -130,19 +126,28 @@ static const struct link_map *first_behind_us(void)
     return own ? own->l_next : NULL;
 }
 
-void lookup_next(const struct wanted *wanted, size_t count)
+bool lookup_start(void)
 {
-    bool found[count];
-    memset(found, 0, sizeof found);
+    bool readable = true;
     for (const struct link_map *map = first_behind_us(); map; map = map->l_next) {
         struct object object = object_of(map);
-        bool readable = object.hash && object.symbols && object.strings;
-        for (size_t i = 0; i < count; i++) {
-            if (found[i])
-                continue;
-            found[i] = !readable || find_in(&object, &wanted[i]);
-            if (!readable)
-                ask_linker(&wanted[i]);
-        }
+        readable &= is_readable(&object);
+        last = map;
     }
+    return readable;
+}
+
+void *lookup_next(const char *name)
+{
+    uint32_t hash = hash_of(name);
+    for (const struct link_map *map = first_behind_us(); map; map = map == last ? NULL : map->l_next) {
+        struct object object = object_of(map);
+        if (!is_readable(&object))
+            return ask_linker(name);
+        const ElfW(Sym) *symbol = symbol_in(&object, name, hash);
+        if (symbol)
+            return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(object.base + symbol->st_value)
+                                                              : ask_linker(name);
+    }
+    return NULL;
 }

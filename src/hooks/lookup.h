@@ -1,30 +1,28 @@
 /*
- * Looks functions up as dlsym(RTLD_NEXT) does, for the hundred originals of a program's start.
- *
- * One pass over the loaded objects takes a quarter of the instructions that as many calls of dlsym(3) take, and saves
- * about 12 us of every program's start (docs/decisions/002-start.md).
+ * Looks functions up as dlsym(RTLD_NEXT) does at the program's start, but without its lock and its memory: what stands in for an
+ * original finds it at its first call, which may be a signal handler's (docs/decisions/024).
  */
 #ifndef LIBOFFLOAD_LOOKUP_H
 #define LIBOFFLOAD_LOOKUP_H
 
-#include <stddef.h>
-
-struct wanted {
-    const char *name;
-    void *variable; /* a pointer to a function, which is to point to the one found */
-};
+#include <stdbool.h>
 
 /*
- * Points each variable to the function of that name in the first object behind this library in the program's search
- * order, in its default version; those that are not found anywhere stay as they are. Where an object or a symbol is of
- * a kind not known here, dlsym(3) is asked. Not for signal handlers; to be called while nothing is being loaded:
- * from a constructor at the program's start.
+ * The function of that name in the first object behind this library in the program's search order, in its default version;
+ * NULL if none has it. Objects that the program loads later do not count. For any thread and for signal handlers, except where an
+ * object or a symbol is of a kind not known here: there dlsym(3) is asked. Leaves errno alone.
  */
-void lookup_next(const struct wanted *wanted, size_t count);
+void *lookup_next(const char *name);
+
+/*
+ * The constructor's own, while nothing is being loaded: notes which objects there are at the program's start. True if all can be
+ * read without dlsym(3).
+ */
+bool lookup_start(void);
 
 /*
  * The path by which the dynamic linker loaded this library, which may be a relative one, or an empty string. Stays in memory. To
- * be called as lookup_next().
+ * be called as lookup_start().
  */
 const char *lookup_own_path(void);
 

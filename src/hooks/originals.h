@@ -2,8 +2,8 @@
  * The functions that our hooks stand in front of, as the next object in the program's search order has them: libc's,
  * or another preloaded library's.
  *
- * Each is a variable `original_NAME`, made from calls.def. It can be called at any time: until originals_resolve() has
- * run it leads to the bare system call, or to a look-up.
+ * Each is a variable `original_NAME`, made from calls.def. It can be called at any time, from anywhere: its first call looks the
+ * function up, stores it there, and goes on to it (docs/decisions/024).
  */
 #ifndef LIBOFFLOAD_ORIGINALS_H
 #define LIBOFFLOAD_ORIGINALS_H
@@ -45,12 +45,9 @@ struct mmsghdr;
 #undef THREADING
 
 /*
- * Looks every original up, as dlsym(RTLD_NEXT) would. Called once by the library's constructor; calling it again
- * changes nothing. Not for signal handlers: see lookup.h.
+ * The constructor's own: what is loaded now is what originals are looked up in. Where that could need the dynamic linker's help,
+ * which a signal handler may not ask for, all are looked up at once.
  */
-void originals_resolve(void);
-
-/* Whether originals_resolve() has run. */
-extern bool originals_resolved;
+void originals_start(void);
 
 #endif

@@ -14,15 +14,13 @@
  * execl(3) and clone(2) take any number of arguments. So the hook keeps the registers that carry arguments, calls one of
  * these, puts the registers back and jumps to the original.
  */
-void process_handover(void) __attribute__((visibility("hidden")));
-void process_lending(void) __attribute__((visibility("hidden")));
-void process_threading(void) __attribute__((visibility("hidden")));
-void process_ending(void) __attribute__((visibility("hidden")));
+void process_handover(void) __attribute__((used, visibility("hidden")));
+void process_lending(void) __attribute__((used, visibility("hidden")));
+void process_threading(void) __attribute__((used, visibility("hidden")));
+void process_ending(void) __attribute__((used, visibility("hidden")));
 
 void process_handover(void)
 {
-    if (!originals_resolved)
-        originals_resolve();
     copy_settle_all();
     owned_forget_all();
     handed_forget();
@@ -37,15 +35,11 @@ void process_lending(void)
 
 void process_threading(void)
 {
-    if (!originals_resolved)
-        originals_resolve();
     copy_settle_streams();
 }
 
 void process_ending(void)
 {
-    if (!originals_resolved)
-        originals_resolve();
     if (copy_watching())
         copy_finish();
     handed_forget();
@@ -75,7 +69,7 @@ void process_ending(void)
             ".size " #name ", . - " #name "\n");
 #endif
 
-#define CALL(returns, name, parameters, before)
+#define CALL(returns, name, parameters, without)
 #define HOOK_ONLY(name)
 #define TWIN(twin, name)
 #define HANDOVER(name) GO_ON(name, process_handover)

@@ -30,7 +30,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 {
     (void)argc;
     (void)argv;
-    originals_resolve();
+    originals_start();
     underway_start();
     pthread_atfork(before_fork, NULL, NULL);
     settings_read(environment, getauxval(AT_SECURE) != 0);

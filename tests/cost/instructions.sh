@@ -20,7 +20,7 @@ bound_in_place=85
 # where nothing can be shared, looked up and made.
 bound_left_out=2500
 bound_made=300
-bound_start=200000
+bound_start=100000
 # Where memory lies, by the length of the tree's own name too, makes a difference of half an instruction a call (memcpy's ways);
 # and the linker's part of a start depends on the length of names.
 leeway=900

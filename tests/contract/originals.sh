@@ -1,0 +1,167 @@
+#!/bin/bash
+# The first call of a hooked function finds the original, wherever it is made from, and whichever library has it.
+. "$(dirname "$0")/../fixture.sh"
+
+command -v "${OFFLOAD_TEST_CC:-cc}" >/dev/null || skip_all "there is no compiler"
+
+compile() { # FILE OPTION... <SOURCE
+    { echo '#define _GNU_SOURCE' && printf '#include <%s.h>\n' dlfcn errno fcntl link pthread signal stdio stdlib string sys/file sys/stat \
+        sys/syscall sys/wait unistd && cat; } |
+        ${OFFLOAD_TEST_CC:-cc} -O1 -pthread "${@:2}" -x c -o "$1" - || skip "it cannot be compiled here (${*:2})"
+}
+
+# A few calls that the library does not make itself, and that a program may make first of all.
+first_calls='static int first_calls(void)
+{
+    struct stat st;
+    char path[] = "/tmp/XXXXXX";
+    int wrong = 0, file = mkstemp(path);
+    errno = 77;
+    wrong += file < 0 || unlink(path) || lseek(file, 5, SEEK_SET) != 5 || ftruncate(file, 9) || fchmod(file, 0600);
+    wrong += dup2(file, 100) != 100 || fstat(100, &st) || st.st_size != 9 || st.st_mode != (S_IFREG | 0600);
+    wrong += fcntl(100, F_GETFD) || fsync(100) || flock(100, 2) || close(100) || close(file);
+    return wrong + (errno != 77);
+}'
+
+# A library is loaded, whose constructor waits, in the loader, for another thread. That thread may not wait for the loader.
+while_a_library_is_loaded() {
+    compile waits.so -shared -fPIC <<'END'
+__attribute__((constructor)) static void waits(void)
+{
+    volatile int *turn = dlsym(RTLD_DEFAULT, "turn");
+    for (*turn = 1; *turn != 2;)
+        usleep(1000);
+}
+END
+    compile caller -rdynamic "-DWAITS=\"$PWD/waits.so\"" < <(
+        echo "$first_calls"
+        cat <<'END'
+volatile int turn;
+static int wrong;
+static void *call(void *none)
+{
+    while (turn != 1)
+        usleep(1000);
+    wrong = first_calls();
+    turn = 2;
+    return none;
+}
+int main(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, call, NULL) || !dlopen(WAITS, RTLD_NOW))
+        return 2;
+    pthread_join(thread, NULL);
+    return wrong;
+}
+END
+    )
+    both ../caller
+    expect_status 0
+    compile old.so -shared -fPIC -Wl,--hash-style=sysv <<<'int nothing;'
+    library="$library $PWD/old.so" run_preloaded ./caller || fail "with a library that has the older table: $?"
+}
+
+# They are made in a child that has its parent's memory, and in a handler.
+in_odd_places() {
+    compile caller < <(
+        echo "$first_calls"
+        cat <<'END'
+static void handler(int signal)
+{
+    if (first_calls() || signal != SIGUSR1)
+        _exit(3);
+}
+int main(int argc, char **argv)
+{
+    struct sigaction action = {.sa_handler = handler};
+    int status;
+    if (argc > 1 && !strcmp(argv[1], "handler"))
+        return sigaction(SIGUSR1, &action, NULL) || raise(SIGUSR1);
+    if (argc > 1 && !strcmp(argv[1], "many"))
+        return execl("/bin/echo", "echo", "1", "2", "3", "4", "5", "6", "7", "8", "9", (char *)NULL);
+    if (vfork() == 0)
+        _exit(close(0) + 5);
+    wait(&status);
+    return WEXITSTATUS(status) != 5 || first_calls();
+}
+END
+    )
+    for place in handler child many; do
+        both ../caller "$place"
+        expect_status 0
+    done
+    [ "$(cat "$scratch/plain.out")" = "1 2 3 4 5 6 7 8 9" ]
+}
+
+# Another library behind this one has the functions too: it is called, and then libc, as often as without this one.
+through_another_library() { # OPTION...
+    compile other.so -shared -fPIC "$@" <<'END'
+static int calls;
+static off_t our_lseek(int file, off_t to, int whence)
+{
+    calls++;
+    return syscall(SYS_lseek, file, to, whence);
+}
+#ifdef INDIRECT
+static void *choose(void) { return our_lseek; }
+off_t lseek(int file, off_t to, int whence) __attribute__((ifunc("choose")));
+#else
+off_t lseek(int file, off_t to, int whence) { return our_lseek(file, to, whence); }
+#endif
+int mkstemp(char *path)
+{
+    int (*next)(char *) = (int (*)(char *))dlsym(RTLD_NEXT, "mkstemp");
+    calls += 10;
+    return next(path);
+}
+__attribute__((destructor)) static void tell(void)
+{
+    dprintf(2, "%d calls\n", calls);
+}
+END
+    compile caller < <(echo "$first_calls" && echo 'int main(void) { return first_calls() + first_calls(); }')
+    library=$PWD/other.so run_preloaded ./caller 2>alone
+    grep -qx '22 calls' alone || fail "the test itself is wrong: alone it has $(cat alone)"
+    library="$library $PWD/other.so" run_preloaded ./caller 2>behind
+    diff alone behind || fail "the other library was passed over"
+}
+
+# A library's constructor runs before this one's.
+before_the_constructor() {
+    compile early.so -shared -fPIC < <(
+        echo "$first_calls"
+        echo '__attribute__((constructor)) static void early(void) { dprintf(1, "%d wrong", first_calls()); }'
+    )
+    library="$library $PWD/early.so" run_preloaded /bin/true >early
+    [ "$(cat early)" = "0 wrong" ] || fail "before the constructor: $(cat early)"
+}
+
+# In a namespace of its own the library finds nobody behind it.
+in_a_namespace_of_its_own() {
+    compile caller <<'END'
+int main(int argc, char **argv)
+{
+    void *library = argc > 1 ? dlmopen(LM_ID_NEWLM, argv[1], RTLD_NOW) : NULL;
+    if (!library)
+        return puts(dlerror()), 2;
+    off_t (*seek)(int, off_t, int) = (off_t(*)(int, off_t, int))dlsym(library, "lseek");
+    int (*closes)(unsigned, unsigned, int) = (int (*)(unsigned, unsigned, int))dlsym(library, "close_range");
+    int file = open(argv[0], O_RDONLY);
+    if (seek(file, 5, SEEK_SET) != 5 || lseek(file, 0, SEEK_CUR) != 5 || closes(file, file, 0))
+        return 3;
+    return fcntl(file, F_GETFD) != -1;
+}
+END
+    limited ./caller "$library" || fail "it ended with $?"
+}
+
+plan 7
+cd "$scratch"
+verdict "while a library is loaded" while_a_library_is_loaded
+verdict "in odd places" in_odd_places
+verdict "through another library" through_another_library -Wl,--hash-style=gnu
+verdict "through a library with the older table" through_another_library -Wl,--hash-style=sysv
+verdict "through a library that chooses" through_another_library -DINDIRECT
+verdict "before the constructor" before_the_constructor
+verdict "in a namespace of its own" in_a_namespace_of_its_own
