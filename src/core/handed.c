@@ -6,6 +6,7 @@
 #include "settings.h"
 #include "signals.h"
 #include "syscalls.h"
+#include "touched.h"
 #include "underway.h"
 
 #include <elf.h>
@@ -26,14 +27,14 @@ static const char preload[] = "LD_PRELOAD=";
  * What the dynamic linker loaded the library by, LD_PRELOAD=..., and its end; or empty. A copy: programs write over what they
  * were given (they set their title there, or blank a variable).
  */
-static char loaded_by[1024];
+TOUCHED_AT_START static char loaded_by[1024];
 
 /* The library's file, by its whole path, which stands in the above; what it was at the start. */
-static const char *library;
-static struct stat library_was;
+TOUCHED_AT_START static const char *library;
+TOUCHED_AT_START static struct stat library_was;
 
 /* The dynamic linker that this program names. */
-static const char *linker;
+TOUCHED_AT_START static const char *linker;
 
 static bool locks_taken;
 
@@ -246,7 +247,7 @@ void handed_start(char *const *environment, const char *path)
     if (settings.off || settings.filtered)
         return;
     for (; environment && *environment; environment++)
-        if (strncmp(*environment, preload, strlen(preload)) == 0)
+        if (**environment == *preload && strncmp(*environment, preload, strlen(preload)) == 0)
             keep(*environment);
     find_library(path);
     linker = own_linker();
