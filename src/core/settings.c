@@ -313,7 +313,8 @@ static const char *variable(char *const *environment, const char *name)
 {
     size_t n = strlen(name);
     for (; environment && *environment; environment++)
-        if (**environment == *name && strncmp(*environment, name, n) == 0 && (*environment)[n] == '=' && (*environment)[n + 1])
+        if (**environment == *name && strncmp(*environment, name, n) == 0 && (*environment)[n] == '=' &&
+            (*environment)[n + 1])
             return *environment + n + 1;
     return NULL;
 }

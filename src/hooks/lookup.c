@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <link.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 /* The tables of one loaded object (System V gABI, chapter 5; the GNU hash section as glibc's dl-lookup.c reads it). */
 struct object {
@@ -20,8 +20,8 @@ struct object {
 #define HIDDEN_VERSION 0x8000
 
 /*
- * The last object at the program's start. Those up to it stay for as long as the program does; those behind it may be
- * unloaded by another thread while they are read (dlclose(3)), and RTLD_NEXT did not mean them either.
+ * The last object when the constructor ran, or NULL before. Nothing behind it is read: that may be unloaded at the same time
+ * (dlclose(3)). What the program itself needs is never unloaded, and libc, which has nearly every name, is among that.
  */
 static const struct link_map *last;
 
@@ -63,10 +63,18 @@ static bool may_hold(const struct object *object, uint32_t hash)
     return word >> hash % 64 & word >> (hash >> object->hash[3]) % 64 & 1;
 }
 
+/* As strcmp(3), which may be another preloaded library's. */
+static bool is_same(const char *one, const char *other)
+{
+    while (*one && *one == *other)
+        one++, other++;
+    return *one == *other;
+}
+
 static bool is_default(const struct object *object, uint32_t symbol, const char *name)
 {
     const ElfW(Sym) *found = &object->symbols[symbol];
-    return found->st_shndx != SHN_UNDEF && strcmp(object->strings + found->st_name, name) == 0 &&
+    return found->st_shndx != SHN_UNDEF && is_same(object->strings + found->st_name, name) &&
            !(object->versions && object->versions[symbol] & HIDDEN_VERSION);
 }
 
@@ -119,7 +127,7 @@ const char *lookup_own_path(void)
     return own ? own->l_name : "";
 }
 
-/* The object after this library in the search order. The vDSO, which stands among them, defines none of the names. */
+/* The object after this library in the search order. */
 static const struct link_map *first_behind_us(void)
 {
     const struct link_map *own = own_object();
@@ -129,18 +137,21 @@ static const struct link_map *first_behind_us(void)
 bool lookup_start(void)
 {
     bool readable = true;
+    const struct link_map *end = NULL;
     for (const struct link_map *map = first_behind_us(); map; map = map->l_next) {
         struct object object = object_of(map);
         readable &= is_readable(&object);
-        last = map;
+        end = map;
     }
+    __atomic_store_n(&last, end, __ATOMIC_RELEASE);
     return readable;
 }
 
 void *lookup_next(const char *name)
 {
     uint32_t hash = hash_of(name);
-    for (const struct link_map *map = first_behind_us(); map; map = map == last ? NULL : map->l_next) {
+    const struct link_map *end = __atomic_load_n(&last, __ATOMIC_ACQUIRE);
+    for (const struct link_map *map = first_behind_us(); map; map = map == end ? NULL : map->l_next) {
         struct object object = object_of(map);
         if (!is_readable(&object))
             return ask_linker(name);

@@ -1,6 +1,7 @@
 #include "originals.h"
 
 #include "../core/syscalls.h"
+#include "arguments.h"
 #include "lookup.h"
 
 #include <errno.h>
@@ -19,7 +20,10 @@ static long libc_result(long result)
 
 #define HIDDEN __attribute__((used, visibility("hidden")))
 
-/* A process call that no later object defines: a program can meet it only through dlsym(3) or a weak symbol. */
+/*
+ * A process call that no object behind us has: a program can meet it through dlsym(3), by a weak symbol, or, before glibc 2.34, in
+ * a library loaded later that brings librt or libutil with it.
+ */
 long without_one(void) HIDDEN;
 long without_one(void)
 {
@@ -27,7 +31,7 @@ long without_one(void)
     return -1;
 }
 
-/* What every libc has and this one has not: better to end here than to return what was not done. */
+/* What libc has, and nobody has here: better to end than to return what was not done. */
 static long without_libc(const char *name, ...)
 {
     (void)name;
@@ -69,48 +73,37 @@ static char *at(const int32_t *distance)
     return (char *)(uintptr_t)distance + *distance;
 }
 
-/* Threads that look for the same one at once find the same. */
+/* Threads that look for the same one at once find the same. What nobody has is looked for again the next time. */
 void *find_original(const struct original *original) HIDDEN;
 void *find_original(const struct original *original)
 {
     void *function = lookup_next(at(&original->name));
     if (!function)
-        function = at(&original->without);
+        return at(&original->without);
     __atomic_store_n((void **)(void *)at(&original->variable), function, __ATOMIC_RELAXED);
     return function;
 }
 
-/*
- * What each variable points to at first: code that leads to first_call with its struct original. That keeps the registers that
- * carry arguments, has the function found, and jumps to it, as the hooks of process.c do; nothing here takes an argument in a
- * vector register.
- */
+/* What each variable points to at first: code that leads to first_call with its struct original. */
 #define ORIGINAL(name, without, go)                                                                           \
     __asm__(".pushsection originals, \"a\"\n\t.balign 4\nwanted_" #name ":\n\t"                               \
             ".long 1f - .\n\t.long original_" #name " - .\n\t.long " #without " - .\n\t.popsection\n\t"       \
             ".pushsection .rodata.str1.1, \"aMS\", %progbits, 1\n1:\t.asciz \"" #name "\"\n\t.popsection\n\t" \
-            ".pushsection .text\n\t.globl first_" #name "\n\t.hidden first_" #name "\n\t"                     \
-            ".type first_" #name ", %function\nfirst_" #name ":\n\t" go "\n\t.popsection\n");
+            ".globl first_" #name "\n\t.hidden first_" #name "\n\t" BEGIN_FUNCTION(first_##name)              \
+                go END_FUNCTION(first_##name));
 
 #if defined(__x86_64__)
-#define FIRST_CALL(name, without) \
-    ORIGINAL(name, without, "endbr64\n\tlea wanted_" #name "(%rip), %r11\n\tjmp first_call")
-__asm__(".pushsection .text\nfirst_call:\n\t"
-        "push %rdi\n\tpush %rsi\n\tpush %rdx\n\tpush %rcx\n\tpush %r8\n\tpush %r9\n\tpush %rax\n\t"
-        "mov %r11, %rdi\n\tcall find_original\n\tmov %rax, %r11\n\t"
-        "pop %rax\n\tpop %r9\n\tpop %r8\n\tpop %rcx\n\tpop %rdx\n\tpop %rsi\n\tpop %rdi\n\t"
-        "jmp *%r11\n\t.popsection\n");
+/* r11 is free between a call and the function that it reaches (System V ABI, 3.2.1). */
+#define FIRST_CALL(name, without) ORIGINAL(name, without, "lea wanted_" #name "(%rip), %r11\n\tjmp first_call")
+__asm__(BEGIN_FUNCTION(first_call) KEEP_ARGUMENTS
+        "mov %r11, %rdi\n\tcall find_original\n\tmov %rax, %r11\n\t" PUT_ARGUMENTS_BACK
+        "jmp *%r11" END_FUNCTION(first_call));
 #elif defined(__aarch64__)
+/* x16 is free between a call and the function that it reaches (AAPCS64, 6.1.1). */
 #define FIRST_CALL(name, without) \
-    ORIGINAL(name, without,       \
-             "hint #34\n\tadrp x16, wanted_" #name "\n\tadd x16, x16, :lo12:wanted_" #name "\n\tb first_call")
-__asm__(".pushsection .text\nfirst_call:\n\t"
-        "stp x29, x30, [sp, #-80]!\n\tstp x0, x1, [sp, #16]\n\tstp x2, x3, [sp, #32]\n\t"
-        "stp x4, x5, [sp, #48]\n\tstp x6, x7, [sp, #64]\n\t"
-        "mov x0, x16\n\tbl find_original\n\tmov x16, x0\n\t"
-        "ldp x0, x1, [sp, #16]\n\tldp x2, x3, [sp, #32]\n\tldp x4, x5, [sp, #48]\n\t"
-        "ldp x6, x7, [sp, #64]\n\tldp x29, x30, [sp], #80\n\t"
-        "br x16\n\t.popsection\n");
+    ORIGINAL(name, without, "adrp x16, wanted_" #name "\n\tadd x16, x16, :lo12:wanted_" #name "\n\tb first_call")
+__asm__(BEGIN_FUNCTION(first_call) KEEP_ARGUMENTS
+        "mov x0, x16\n\tbl find_original\n\tmov x16, x0\n\t" PUT_ARGUMENTS_BACK "br x16" END_FUNCTION(first_call));
 #endif
 
 #define CALL(returns, name, parameters, without) \

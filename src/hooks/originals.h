@@ -2,8 +2,8 @@
  * The functions that our hooks stand in front of, as the next object in the program's search order has them: libc's,
  * or another preloaded library's.
  *
- * Each is a variable `original_NAME`, made from calls.def. It can be called at any time, from anywhere: its first call looks the
- * function up, stores it there, and goes on to it (docs/decisions/024).
+ * Each is a variable `original_NAME`, made from calls.def. It can be called at any time, also from a signal handler: its first call
+ * looks the function up, stores it there, and goes on to it (docs/decisions/024).
  */
 #ifndef LIBOFFLOAD_ORIGINALS_H
 #define LIBOFFLOAD_ORIGINALS_H

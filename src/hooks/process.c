@@ -1,5 +1,6 @@
 /* What starts, becomes and ends processes, what limits them, and system calls by number. */
 #define FAMILY_PROCESS
+#include "arguments.h"
 #include "hook.h"
 
 #include "../core/handed.h"
@@ -46,27 +47,15 @@ void process_ending(void)
 }
 
 #if defined(__x86_64__)
-/* Arguments: rdi rsi rdx rcx r8 r9, and rax for variadic calls. Seven pushes align the stack to 16 bytes. */
-#define GO_ON(name, first)                                                                              \
-    __asm__(".globl " #name "\n\t.type " #name ", @function\n" #name ":\n\t"                            \
-            "endbr64\n\t"                                                                               \
-            "push %rdi\n\tpush %rsi\n\tpush %rdx\n\tpush %rcx\n\tpush %r8\n\tpush %r9\n\tpush %rax\n\t" \
-            "call " #first "\n\t"                                                                       \
-            "pop %rax\n\tpop %r9\n\tpop %r8\n\tpop %rcx\n\tpop %rdx\n\tpop %rsi\n\tpop %rdi\n\t"        \
-            "jmp *original_" #name "(%rip)\n\t"                                                         \
-            ".size " #name ", . - " #name "\n");
+#define GO_ON(name, first)                                             \
+    __asm__(".globl " #name "\n\t" BEGIN_FUNCTION(name) KEEP_ARGUMENTS \
+            "call " #first "\n\t" PUT_ARGUMENTS_BACK "jmp *original_" #name "(%rip)" END_FUNCTION(name));
 #elif defined(__aarch64__)
-/* Arguments: x0 to x7; x30 has the way back. x16 is free for calls between objects (AAPCS64, 6.1.1). */
-#define GO_ON(name, first)                                                                            \
-    __asm__(".globl " #name "\n\t.type " #name ", %function\n" #name ":\n\t"                          \
-            "hint #34\n\t"                                                                            \
-            "stp x29, x30, [sp, #-80]!\n\tstp x0, x1, [sp, #16]\n\tstp x2, x3, [sp, #32]\n\t"         \
-            "stp x4, x5, [sp, #48]\n\tstp x6, x7, [sp, #64]\n\t"                                      \
-            "bl " #first "\n\t"                                                                       \
-            "ldp x0, x1, [sp, #16]\n\tldp x2, x3, [sp, #32]\n\tldp x4, x5, [sp, #48]\n\t"             \
-            "ldp x6, x7, [sp, #64]\n\tldp x29, x30, [sp], #80\n\t"                                    \
-            "adrp x16, original_" #name "\n\tldr x16, [x16, #:lo12:original_" #name "]\n\tbr x16\n\t" \
-            ".size " #name ", . - " #name "\n");
+/* x16 is free for calls between objects (AAPCS64, 6.1.1). */
+#define GO_ON(name, first)                                                            \
+    __asm__(".globl " #name "\n\t" BEGIN_FUNCTION(name) KEEP_ARGUMENTS                \
+            "bl " #first "\n\t" PUT_ARGUMENTS_BACK "adrp x16, original_" #name "\n\t" \
+            "ldr x16, [x16, #:lo12:original_" #name "]\n\tbr x16" END_FUNCTION(name));
 #endif
 
 #define CALL(returns, name, parameters, without)
