@@ -20,8 +20,9 @@ struct object {
 #define HIDDEN_VERSION 0x8000
 
 /*
- * The last object when the constructor ran, or NULL before. Nothing behind it is read: that may be unloaded at the same time
- * (dlclose(3)). What the program itself needs is never unloaded, and libc, which has nearly every name, is among that.
+ * The last object when the constructor ran: this library where nobody is behind it. NULL before. Nothing behind it is read: that
+ * may be unloaded at the same time (dlclose(3)). What the program itself needs is never unloaded, and libc, which has nearly every
+ * name, is among that.
  */
 static const struct link_map *last;
 
@@ -127,21 +128,19 @@ const char *lookup_own_path(void)
     return own ? own->l_name : "";
 }
 
-/* The object after this library in the search order. */
-static const struct link_map *first_behind_us(void)
+/* The object after that one in the search order, unless it is the end. */
+static const struct link_map *behind(const struct link_map *map, const struct link_map *end)
 {
-    const struct link_map *own = own_object();
-    return own ? own->l_next : NULL;
+    return map && map != end ? map->l_next : NULL;
 }
 
 bool lookup_start(void)
 {
     bool readable = true;
-    const struct link_map *end = NULL;
-    for (const struct link_map *map = first_behind_us(); map; map = map->l_next) {
-        struct object object = object_of(map);
+    const struct link_map *end = own_object();
+    for (const struct link_map *next; (next = behind(end, NULL)); end = next) {
+        struct object object = object_of(next);
         readable &= is_readable(&object);
-        end = map;
     }
     __atomic_store_n(&last, end, __ATOMIC_RELEASE);
     return readable;
@@ -151,7 +150,7 @@ void *lookup_next(const char *name)
 {
     uint32_t hash = hash_of(name);
     const struct link_map *end = __atomic_load_n(&last, __ATOMIC_ACQUIRE);
-    for (const struct link_map *map = first_behind_us(); map; map = map == end ? NULL : map->l_next) {
+    for (const struct link_map *map = behind(own_object(), end); map; map = behind(map, end)) {
         struct object object = object_of(map);
         if (!is_readable(&object))
             return ask_linker(name);

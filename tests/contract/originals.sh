@@ -120,6 +120,72 @@ END
     diff alone behind || fail "the other library was passed over"
 }
 
+# Another library compares strings and tells of it, by calls whose originals are not known yet.
+with_a_library_that_compares() {
+    compile other.so -shared -fPIC -fno-builtin <<'END'
+static int depth;
+int strcmp(const char *one, const char *other)
+{
+    if (++depth > 9)
+        _exit(9);
+    write(2, "", 0);
+    dprintf(2, "%s", "");
+    depth--;
+    for (; *one && *one == *other; one++)
+        other++;
+    return *(const unsigned char *)one - *(const unsigned char *)other;
+}
+END
+    compile caller < <(echo "$first_calls" && echo 'int main(void) { return first_calls(); }')
+    library=$PWD/other.so run_preloaded ./caller || fail "the test itself is wrong: alone it ends with $?"
+    library="$library $PWD/other.so" run_preloaded ./caller || fail "it ended with $?"
+}
+
+# A handler may throw, or look at the stack, between any two instructions: it finds the way to main from each.
+after_each_instruction() {
+    [ "$(uname -m)" = x86_64 ] || skip "single steps are made on x86-64 only"
+    compile caller <<'END'
+#include <execinfo.h>
+#include <ucontext.h>
+int main(void);
+static volatile int stepping, steps, lost;
+static void look(int signal, siginfo_t *about, void *context)
+{
+    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+    void *frames[40];
+    int n = backtrace(frames, 40), found = signal != SIGTRAP || !about;
+    for (int i = 0; i < n; i++)
+        found |= (char *)frames[i] >= (char *)main && (char *)frames[i] < (char *)main + 1000;
+    steps++;
+    lost += !found;
+    *flags = stepping ? *flags | 0x100 : *flags & ~0x100;
+}
+int main(void)
+{
+    struct sigaction action = {.sa_sigaction = look, .sa_flags = SA_SIGINFO};
+    struct stat st;
+    void *frame;
+    backtrace(&frame, 1);
+    if (sigaction(SIGTRAP, &action, NULL))
+        return 2;
+    stepping = 1;
+    raise(SIGTRAP);
+    lseek(0, 0, SEEK_CUR);
+    fchmod(99, 0);
+    dup2(98, 97);
+    fstat(0, &st);
+    execl("/none", "none", (char *)NULL);
+    stepping = 0;
+    if (lost)
+        dprintf(2, "lost after %d of %d instructions\n", lost, steps);
+    return lost || steps < 50;
+}
+END
+    # The dynamic linker's own code, where it binds a name at its first call, is another matter.
+    LD_BIND_NOW=1 both ../caller
+    expect_status 0
+}
+
 # A library's constructor runs before this one's, which would have complained of a setting.
 before_the_constructor() {
     compile early.so -shared -fPIC < <(
@@ -155,12 +221,33 @@ END
     limited ./caller "$library" || fail "it ended with $?"
 }
 
-plan 7
+# The program loads this library itself, and another one behind it, which goes away: that one was never meant.
+loaded_by_the_program() {
+    compile other.so -shared -fPIC <<<'off_t lseek(int file, off_t to, int whence) { return file + to + whence; }'
+    compile caller <<'END'
+int main(int argc, char **argv)
+{
+    void *library = argc > 2 ? dlopen(argv[1], RTLD_NOW) : NULL, *other = library ? dlopen(argv[2], RTLD_NOW) : NULL;
+    if (!other)
+        return puts(dlerror()), 2;
+    off_t (*seek)(int, off_t, int) = (off_t(*)(int, off_t, int))dlsym(library, "lseek");
+    if (seek(99, 5, SEEK_SET) != -1 || dlclose(other))
+        return 3;
+    return seek(99, 5, SEEK_SET) != -1 || errno != EBADF;
+}
+END
+    limited ./caller "$library" ./other.so || fail "it ended with $?"
+}
+
+plan 10
 cd "$scratch" || exit
 verdict "while a library is loaded" while_a_library_is_loaded
 verdict "with many arguments" with_many_arguments
 verdict "through another library" through_another_library -Wl,--hash-style=gnu
 verdict "through a library with the older table" through_another_library -Wl,--hash-style=sysv
 verdict "through a library that chooses" through_another_library -DINDIRECT
+verdict "with a library that compares" with_a_library_that_compares
+verdict "after each instruction" after_each_instruction
 verdict "before the constructor" before_the_constructor
 verdict "in a namespace of its own" in_a_namespace_of_its_own
+verdict "loaded by the program" loaded_by_the_program
