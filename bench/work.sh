@@ -18,7 +18,7 @@ prepare() { # COMMANDS
 build_package() {
     mkdir package
     tar -C "$tree" -c --exclude=.git --exclude=.libs --exclude=.deps --exclude='*.o' --exclude='*.lo' --exclude='*.la' \
-        --exclude=./Makefile --exclude=./config.status --exclude=./config.h . | tar -C package -x
+        --exclude=./Makefile --exclude=./config.status --exclude=./config.h --exclude=liboffload.map . | tar -C package -x
     prepare 'rm -rf built; mkdir built'
     three 'configure' "env -C built ../package/configure --quiet"
     prepare 'make -C built clean >/dev/null 2>&1'
