@@ -219,6 +219,12 @@ static void shared_buffer_that_is_guarded(void)
     with_half_forbidden_of(mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), guard);
 }
 
+static void shared_buffer_by_number(void)
+{
+    with_half_forbidden_of(
+        (char *)syscall(SYS_mmap, NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), guard);
+}
+
 static void segment_that_is_guarded(void)
 {
     int id = shmget(IPC_PRIVATE, 2 * BLOCK, 0600);
@@ -1531,6 +1537,7 @@ static const struct corner {
     CORNER(buffer_that_is_locked_up),
     CORNER(buffer_that_is_guarded),
     CORNER(shared_buffer_that_is_guarded),
+    CORNER(shared_buffer_by_number),
     CORNER(segment_that_is_guarded),
     CORNER(buffer_of_a_file_cut_short),
     CORNER(buffer_in_the_copy_itself),
