@@ -6,6 +6,9 @@
 #ifndef LIBOFFLOAD_ARGUMENTS_H
 #define LIBOFFLOAD_ARGUMENTS_H
 
+/* A function or variable that assembly names: the compiler does not see that it is used. */
+#define FOR_ASSEMBLY __attribute__((used, visibility("hidden")))
+
 #if defined(__x86_64__)
 /* rdi rsi rdx rcx r8 r9, and rax for variadic calls (System V ABI, 3.2.3). Seven pushes align the stack to 16 bytes. */
 #define KEEP(register) "push %" #register "\n\t.cfi_adjust_cfa_offset 8\n\t"

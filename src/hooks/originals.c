@@ -18,13 +18,11 @@ static long libc_result(long result)
     return -1;
 }
 
-#define HIDDEN __attribute__((used, visibility("hidden")))
-
 /*
  * A process call that no object behind us has: a program can meet it through dlsym(3), by a weak symbol, or, before glibc 2.34, in
  * a library loaded later that brings librt or libutil with it.
  */
-long without_one(void) HIDDEN;
+long without_one(void) FOR_ASSEMBLY;
 long without_one(void)
 {
     errno = ENOSYS;
@@ -32,19 +30,20 @@ long without_one(void)
 }
 
 /* What libc has, and nobody has here: better to end than to return what was not done. */
-static long without_libc(const char *name, ...)
+static long without_libc(void)
 {
-    (void)name;
     __builtin_trap();
 }
 
 #define SYSTEM(number, ...) libc_result(KERNEL(SYS_##number, __VA_ARGS__))
-#define LIBC(name, ...) without_libc(#name, ##__VA_ARGS__)
-#define CALL(returns, name, parameters, without) \
-    returns without_##name parameters HIDDEN;    \
-    returns without_##name parameters            \
-    {                                            \
-        return (returns)(without);               \
+#define LIBC without_libc()
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define CALL(returns, name, parameters, without)    \
+    returns without_##name parameters FOR_ASSEMBLY; \
+    returns without_##name parameters               \
+    {                                               \
+        return (returns)(without);                  \
     }
 #define HOOK_ONLY(name)
 #define TWIN(twin, name)
@@ -54,6 +53,7 @@ static long without_libc(const char *name, ...)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
+#pragma GCC diagnostic pop
 #undef CALL
 #undef HANDOVER
 
@@ -74,7 +74,7 @@ static char *at(const int32_t *distance)
 }
 
 /* Threads that look for the same one at once find the same. What nobody has is looked for again the next time. */
-void *find_original(const struct original *original) HIDDEN;
+void *find_original(const struct original *original) FOR_ASSEMBLY;
 void *find_original(const struct original *original)
 {
     void *function = lookup_next(at(&original->name));
@@ -109,11 +109,11 @@ __asm__(BEGIN_FUNCTION(first_call) KEEP_ARGUMENTS
 #define CALL(returns, name, parameters, without) \
     FIRST_CALL(name, without_##name)             \
     returns first_##name parameters;             \
-    returns(*original_##name) parameters HIDDEN = first_##name;
+    returns(*original_##name) parameters FOR_ASSEMBLY = first_##name;
 #define HANDOVER(name)            \
     FIRST_CALL(name, without_one) \
     void first_##name(void);      \
-    void (*original_##name)(void) HIDDEN = first_##name;
+    void (*original_##name)(void) FOR_ASSEMBLY = first_##name;
 #include "calls.def"
 
 void originals_start(void)

@@ -11,7 +11,6 @@
 #include <aio.h>
 #include <mntent.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>

@@ -15,10 +15,10 @@
  * execl(3) and clone(2) take any number of arguments. So the hook keeps the registers that carry arguments, calls one of
  * these, puts the registers back and jumps to the original.
  */
-void process_handover(void) __attribute__((used, visibility("hidden")));
-void process_lending(void) __attribute__((used, visibility("hidden")));
-void process_threading(void) __attribute__((used, visibility("hidden")));
-void process_ending(void) __attribute__((used, visibility("hidden")));
+void process_handover(void) FOR_ASSEMBLY;
+void process_lending(void) FOR_ASSEMBLY;
+void process_threading(void) FOR_ASSEMBLY;
+void process_ending(void) FOR_ASSEMBLY;
 
 void process_handover(void)
 {
