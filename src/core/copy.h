@@ -293,9 +293,15 @@ static inline void copy_closing(int first, int last)
 }
 
 /*
- * Nothing more is to be offloaded in this process: it runs its last handlers, becomes another program, or forbids
- * itself system calls. Every copy is settled and reported, and none is begun any more. A child of vfork() ends nothing.
+ * Nothing more is to be offloaded in this process: it runs its last handlers, or becomes another program. Every copy is settled
+ * and reported, and none is begun any more. A child of vfork() ends nothing. What is finished already costs no system call.
  */
 void copy_finish(void);
+
+/*
+ * As copy_finish(), where the process is about to forbid itself system calls: from now on the library makes none. Nothing more is
+ * offloaded then in the parent of a child of vfork() that does so.
+ */
+void copy_finish_for_filter(void);
 
 #endif

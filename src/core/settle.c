@@ -139,9 +139,18 @@ void copy_close_from(unsigned first, unsigned last)
 void copy_finish(void)
 {
     uint64_t blocked;
-    if (!table_enter(&blocked))
+    bool finished = settle_over() && !copy_watching();
+    if (finished || !table_enter(&blocked))
         return;
     settle_finished = true;
     table_each(visit_end, NULL);
     table_leave(blocked);
+}
+
+/* Whether it is the child would have to be asked of the kernel, later as well. */
+void copy_finish_for_filter(void)
+{
+    copy_finish();
+    settle_finished = true;
+    owned_lent = false;
 }
