@@ -25,6 +25,7 @@
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags, bool changes);
+void copy_settle_for_seek(int fd, off_t offset, int whence);
 void copy_settle_every(void);
 void copy_settle_every_stream(void);
 void copy_close_from(unsigned first, unsigned last);
@@ -195,6 +196,16 @@ static inline void copy_look(int fd)
 {
     if (copy_running())
         copy_settle_file_of(fd, false);
+}
+
+/*
+ * As copy_look(), for an lseek(2), if it needs to be: to the end, or where libc writes unseen at the offset that it moves, which would
+ * be elsewhere than where a copy to a stream stands.
+ */
+static inline void copy_seeking(int fd, off_t offset, int whence)
+{
+    if (copy_running())
+        copy_settle_for_seek(fd, offset, whence);
 }
 
 /* As copy_look(), for what may change the file: a copy whose source it is ends too. */

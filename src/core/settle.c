@@ -5,6 +5,7 @@
 #include "syscalls.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool settle_finished;
 
@@ -88,6 +89,13 @@ void copy_settle_file_of(int fd, bool changes)
     if ((changes || !s) && regular)
         table_each_of_file(&file, changes, settle_visit, NULL);
     table_leave(blocked);
+}
+
+void copy_settle_for_seek(int fd, off_t offset, int whence)
+{
+    bool to_end = whence != SEEK_CUR && whence != SEEK_SET, moves = whence == SEEK_SET || offset != 0;
+    if (to_end || (moves && __atomic_load_n(&sessions_streamed, __ATOMIC_RELAXED) != 0))
+        copy_settle_file_of(fd, false);
 }
 
 void copy_settle_file_at(int directory, const char *path, int flags, bool changes)

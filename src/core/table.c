@@ -55,6 +55,7 @@ static bool own_table(void)
     STORE(table_taken, 0);
     STORE(sessions_running, 0);
     STORE(sessions_remote, 0);
+    STORE(sessions_streamed, 0);
     return true;
 }
 
