@@ -25,6 +25,7 @@
 /* The calls below with the work in them; the inline ones decide whether they are needed. */
 void copy_settle_file_of(int fd, bool changes);
 void copy_settle_file_at(int directory, const char *path, int flags, bool changes);
+void copy_settle_for_seek(int fd, off_t offset, int whence);
 void copy_settle_every(void);
 void copy_settle_every_stream(void);
 void copy_close_from(unsigned first, unsigned last);
@@ -197,6 +198,16 @@ static inline void copy_look(int fd)
         copy_settle_file_of(fd, false);
 }
 
+/*
+ * As copy_look(), for an lseek(2), if it needs to be: to the end, or where libc writes unseen at the offset that it moves, which would
+ * be elsewhere than where a copy to a stream stands.
+ */
+static inline void copy_seeking(int fd, off_t offset, int whence)
+{
+    if (copy_running())
+        copy_settle_for_seek(fd, offset, whence);
+}
+
 /* As copy_look(), for what may change the file: a copy whose source it is ends too. */
 static inline void copy_settle(int fd)
 {
@@ -293,9 +304,15 @@ static inline void copy_closing(int first, int last)
 }
 
 /*
- * Nothing more is to be offloaded in this process: it runs its last handlers, becomes another program, or forbids
- * itself system calls. Every copy is settled and reported, and none is begun any more. A child of vfork() ends nothing.
+ * Nothing more is to be offloaded in this process: it runs its last handlers, or becomes another program. Every copy is settled
+ * and reported, and none is begun any more. A child of vfork() ends nothing. What is finished already costs no system call.
  */
 void copy_finish(void);
+
+/*
+ * As copy_finish(), where the process is about to forbid itself system calls: from now on the library makes none. Nothing more is
+ * offloaded then in the parent of a child of vfork() that does so.
+ */
+void copy_finish_for_filter(void);
 
 #endif

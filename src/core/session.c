@@ -29,7 +29,7 @@
 /* O_DIRECT asks for alignment to the device's logical block; none is larger than this. */
 #define DIRECT_BLOCK 4096
 
-unsigned sessions_running, sessions_remote;
+unsigned sessions_running, sessions_remote, sessions_streamed;
 
 unsigned session_kernel(void)
 {
@@ -226,6 +226,8 @@ void session_run(struct session *s)
     __atomic_add_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
     if (s->engine->remote)
         __atomic_add_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
+    if (s->stream || s->standard)
+        __atomic_add_fetch(&sessions_streamed, 1, __ATOMIC_SEQ_CST);
 }
 
 void session_stop(struct session *s)
@@ -235,6 +237,8 @@ void session_stop(struct session *s)
     __atomic_sub_fetch(&sessions_running, 1, __ATOMIC_SEQ_CST);
     if (s->engine->remote)
         __atomic_sub_fetch(&sessions_remote, 1, __ATOMIC_SEQ_CST);
+    if (s->stream || s->standard)
+        __atomic_sub_fetch(&sessions_streamed, 1, __ATOMIC_SEQ_CST);
 }
 
 void session_start(struct session *s, const struct candidate *c)

@@ -90,6 +90,9 @@ extern unsigned sessions_running __attribute__((visibility("hidden")));
 /* How many of these have their files on a server, whose answers may have to be waited for. */
 extern unsigned sessions_remote __attribute__((visibility("hidden")));
 
+/* How many of them have a stream's descriptor, or a standard stream's, by which libc may write unseen. */
+extern unsigned sessions_streamed __attribute__((visibility("hidden")));
+
 /* A write, or a copy asked of the kernel, that could begin a session. */
 struct candidate {
     int source, destination;           /* descriptors */

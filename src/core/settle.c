@@ -5,6 +5,7 @@
 #include "syscalls.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool settle_finished;
 
@@ -90,6 +91,13 @@ void copy_settle_file_of(int fd, bool changes)
     table_leave(blocked);
 }
 
+void copy_settle_for_seek(int fd, off_t offset, int whence)
+{
+    bool to_end = whence != SEEK_CUR && whence != SEEK_SET, moves = whence == SEEK_SET || offset != 0;
+    if (to_end || (moves && __atomic_load_n(&sessions_streamed, __ATOMIC_RELAXED) != 0))
+        copy_settle_file_of(fd, false);
+}
+
 void copy_settle_file_at(int directory, const char *path, int flags, bool changes)
 {
     struct stat st;
@@ -139,9 +147,18 @@ void copy_close_from(unsigned first, unsigned last)
 void copy_finish(void)
 {
     uint64_t blocked;
-    if (!table_enter(&blocked))
+    bool finished = settle_over() && !copy_watching();
+    if (finished || !table_enter(&blocked))
         return;
     settle_finished = true;
     table_each(visit_end, NULL);
     table_leave(blocked);
+}
+
+/* Whether it is the child would have to be asked of the kernel, later as well. */
+void copy_finish_for_filter(void)
+{
+    copy_finish();
+    settle_finished = true;
+    owned_lent = false;
 }

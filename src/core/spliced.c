@@ -17,7 +17,7 @@ void copy_note_spliced(int in, const off_t *from, int pipe, size_t n)
 {
     off_t end = -1;
     piped.n = 0;
-    if (from && !offsets_get(from, &end))
+    if (settle_over() || (from && !offsets_get(from, &end)))
         return;
     piped = (struct piped){n, from ? end - (off_t)n : -1, in, pipe, recogniser_age(in)};
 }

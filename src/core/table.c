@@ -14,11 +14,13 @@
 #endif
 
 struct table {
-    int owner;                   /* the pid whose sessions these are; 0 after a fork */
+    int owner;                   /* the pid whose sessions these are; 0 after a fork, then for a moment BEING_TAKEN */
     unsigned used;               /* no place at or above this was ever taken */
     int destination[TABLE_SIZE]; /* the session's destination descriptor + 1; 0: the place is free */
     struct session sessions[TABLE_SIZE];
 };
+
+#define BEING_TAKEN (-1)
 
 static struct table *table;
 TOUCHED_AT_START unsigned table_taken;
@@ -39,7 +41,10 @@ static void make_table(void)
         KERNEL(SYS_munmap, at, sizeof *made);
 }
 
-/* The table, if it is this process's. */
+/*
+ * The table, if it is this process's. While one thread takes it, others, and a handler of its own, do without: there is no session
+ * yet, and what they would begin would be forgotten here.
+ */
 static bool own_table(void)
 {
     if (!LOAD(table))
@@ -49,12 +54,14 @@ static bool own_table(void)
     int pid = (int)KERNEL(SYS_getpid), nobody = 0;
     if (LOAD(table->owner) == pid)
         return true;
-    if (!EXCHANGE_IF(table->owner, nobody, pid))
+    if (!EXCHANGE_IF(table->owner, nobody, BEING_TAKEN))
         return nobody == pid;
     /* Fresh, or a fork's child: what the parent had taken is gone. */
     STORE(table_taken, 0);
     STORE(sessions_running, 0);
     STORE(sessions_remote, 0);
+    STORE(sessions_streamed, 0);
+    STORE(table->owner, pid);
     return true;
 }
 

@@ -102,6 +102,8 @@ static enum reason files_refuse(const struct file_pair *pair)
         return REASON_DISK_FORBIDDEN;
     if (!suits_alone())
         return REASON_THREADS;
+    if (!suits_stack())
+        return REASON_NO_MEMORY;
     enum reason why = pair->raw_source ? REASON_NONE : suits_source(pair->source);
     if (why != REASON_NONE)
         return why;

@@ -29,8 +29,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 /* Programs ask for the offset all through a copy (dd, Python, ddrescue); it is always exact. The end may not be. */
 EXPORT off_t lseek(int fd, off_t offset, int whence)
 {
-    if (whence != SEEK_CUR && whence != SEEK_SET)
-        copy_look(fd);
+    copy_seeking(fd, offset, whence);
     return original_lseek(fd, offset, whence);
 }
 

@@ -49,6 +49,15 @@ static struct object object_of(const struct link_map *map)
     return object;
 }
 
+/* The table of object_of() that is asked first of every object, and mostly alone; or NULL. */
+static const uint32_t *hash_in(const struct link_map *map)
+{
+    const ElfW(Dyn) *entry = map->l_ld;
+    while (entry && entry->d_tag != DT_NULL && entry->d_tag != DT_GNU_HASH)
+        entry++;
+    return entry && entry->d_tag == DT_GNU_HASH ? table_at(map, entry) : NULL;
+}
+
 static uint32_t hash_of(const char *name)
 {
     uint32_t hash = 5381;
@@ -57,11 +66,11 @@ static uint32_t hash_of(const char *name)
     return hash;
 }
 
-static bool may_hold(const struct object *object, uint32_t hash)
+static bool may_hold(const uint32_t *table, uint32_t hash)
 {
-    const ElfW(Addr) *bloom = (const ElfW(Addr) *)(object->hash + 4);
-    ElfW(Addr) word = bloom[hash / 64 % object->hash[2]];
-    return word >> hash % 64 & word >> (hash >> object->hash[3]) % 64 & 1;
+    const ElfW(Addr) *bloom = (const ElfW(Addr) *)(table + 4);
+    ElfW(Addr) word = bloom[hash / 64 % table[2]];
+    return word >> hash % 64 & word >> (hash >> table[3]) % 64 & 1;
 }
 
 /* As strcmp(3), which may be another preloaded library's. */
@@ -79,11 +88,9 @@ static bool is_default(const struct object *object, uint32_t symbol, const char 
            !(object->versions && object->versions[symbol] & HIDDEN_VERSION);
 }
 
-/* The symbol's entry in the object, or NULL. */
+/* The symbol's entry in the object, which may hold it; or NULL. */
 static const ElfW(Sym) * symbol_in(const struct object *object, const char *name, uint32_t hash)
 {
-    if (!may_hold(object, hash))
-        return NULL;
     const uint32_t *buckets = object->hash + 4 + object->hash[2] * (sizeof(ElfW(Addr)) / 4);
     const uint32_t *chains = buckets + object->hash[0];
     uint32_t first = object->hash[1], symbol = buckets[hash % object->hash[0]];
@@ -151,6 +158,9 @@ void *lookup_next(const char *name)
     uint32_t hash = hash_of(name);
     const struct link_map *end = __atomic_load_n(&last, __ATOMIC_ACQUIRE);
     for (const struct link_map *map = behind(own_object(), end); map; map = behind(map, end)) {
+        const uint32_t *table = hash_in(map);
+        if (table && !may_hold(table, hash))
+            continue;
         struct object object = object_of(map);
         if (!is_readable(&object))
             return ask_linker(name);

@@ -31,7 +31,8 @@ void process_handover(void)
 void process_lending(void)
 {
     process_handover();
-    owned_lend();
+    if (!copy_over())
+        owned_lend();
 }
 
 void process_threading(void)
@@ -92,7 +93,7 @@ EXPORT int prctl(int option, ...)
         a[i] = va_arg(rest, unsigned long);
     va_end(rest);
     if (option == PR_SET_SECCOMP)
-        copy_finish();
+        copy_finish_for_filter();
     return original_prctl(option, a[0], a[1], a[2], a[3]);
 }
 
@@ -174,8 +175,10 @@ static void before_system_call(long number, long a, long b)
         copy_closing((int)a, (int)a);
     else if (number == SYS_close_range)
         copy_closing((int)a, (int)b);
-    else if (number == SYS_exit_group || number == SYS_seccomp || number == SYS_prctl)
+    else if (number == SYS_exit_group)
         copy_finish();
+    else if (number == SYS_seccomp || (number == SYS_prctl && a == PR_SET_SECCOMP))
+        copy_finish_for_filter();
     else if (!concerns_no_file(number))
         copy_settle_all();
 }

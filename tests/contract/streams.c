@@ -389,6 +389,42 @@ static void descriptor_moved(void)
     close_both();
 }
 
+/* What libc writes unseen goes there. By the descriptor, or by a duplicate of it. */
+static void moved_and_put_bytes(int descriptor, off_t by)
+{
+    copy_pieces(BLOCK, HALF);
+    say("moved", lseek(descriptor, by, SEEK_CUR));
+    for (int i = 0; i < 5000; i++)
+        putc_unlocked('b', copy);
+    say("moved back", lseek(descriptor, 0, SEEK_SET));
+    fflush(stdout);
+    _exit(4);
+}
+
+static void descriptor_moved_on_and_bytes_put(void)
+{
+    open_both("w");
+    moved_and_put_bytes(fileno(copy), 50000);
+}
+
+static void duplicate_moved_on_and_bytes_put(void)
+{
+    open_both("w");
+    moved_and_put_bytes(dup(fileno(copy)), 50000);
+}
+
+static void descriptor_moved_back_and_bytes_put(void)
+{
+    open_both("w");
+    moved_and_put_bytes(fileno(copy), -100000);
+}
+
+static void bytes_put_and_descriptor_moved_back(void)
+{
+    open_both("w");
+    moved_and_put_bytes(fileno(copy), 0);
+}
+
 /* ---- flushing and closing ------------------------------------------------------------------------------ */
 
 static void flushes_each_piece(void)
@@ -1794,6 +1830,10 @@ static const struct corner {
     CORNER(returns_to_a_position, NONE),
     CORNER(knows_its_place, HALF_OF_IT),
     CORNER(descriptor_moved, NONE),
+    CORNER(descriptor_moved_on_and_bytes_put, NONE),
+    CORNER(duplicate_moved_on_and_bytes_put, NONE),
+    CORNER(descriptor_moved_back_and_bytes_put, NONE),
+    CORNER(bytes_put_and_descriptor_moved_back, NONE),
     CORNER(flushes_each_piece, NONE),
     CORNER(flushes_all, HALF_OF_IT),
     CORNER(ends_without_closing, NONE),

@@ -135,9 +135,11 @@ void perform_dup(const struct op *op)
     case 4:
         fd = fcntl(from, F_DUPFD_CLOEXEC, target > 0 ? target : 0);
         break;
+#ifdef SYS_dup2
     case 5:
         fd = (int)syscall(SYS_dup2, from, target);
         break;
+#endif
     default:
         fd = dup(from);
         break;

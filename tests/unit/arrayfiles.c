@@ -658,6 +658,27 @@ Test(arrayfiles, a_process_with_threads_is_refused)
     close_files(&f);
 }
 
+static struct files *in_handler;
+
+static void refuse_in_handler(int number)
+{
+    (void)number;
+    cr_expect_eq(engine_array.refuses(&in_handler->pair), REASON_NO_MEMORY);
+    expect_refused(in_handler, REASON_NO_MEMORY);
+}
+
+Test(arrayfiles, a_handler_with_a_stack_of_its_own_is_refused)
+{
+    struct files f = open_files(MIB, MIB);
+    stack_t stack = {.ss_sp = malloc(MIB), .ss_size = MIB};
+    struct sigaction action = {.sa_handler = refuse_in_handler, .sa_flags = SA_ONSTACK};
+    in_handler = &f;
+    cr_assert(sigaltstack(&stack, NULL) == 0 && sigaction(SIGUSR2, &action, NULL) == 0);
+    raise(SIGUSR2);
+    cr_expect_eq(engine_array.refuses(&f.pair), REASON_NONE);
+    close_files(&f);
+}
+
 Test(arrayfiles, other_file_systems_and_older_kernels_are_refused)
 {
     struct files f = open_files(MIB, MIB);

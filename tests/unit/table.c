@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -364,6 +365,39 @@ Test(table, a_grandchild_starts_with_none_too)
             waitpid(grandchild, &status, 0);
         _exit(seen ? seen : WEXITSTATUS(status));
     }
+    cr_expect_eq(status_of(child), 0);
+}
+
+static bool entered_meanwhile;
+
+/* The counters may be written from now on, whose writer is in the middle of the table's taking. */
+static void enter_meanwhile(int number)
+{
+    uint64_t unused;
+    (void)number;
+    mprotect((void *)((uintptr_t)&sessions_running & ~(uintptr_t)4095), 4096, PROT_READ | PROT_WRITE);
+    entered_meanwhile = table_enter(&unused);
+}
+
+static int enter_while_it_is_taken(void)
+{
+    uint64_t unused;
+    signal(SIGSEGV, enter_meanwhile);
+    if (mprotect((void *)((uintptr_t)&sessions_running & ~(uintptr_t)4095), 4096, PROT_READ) < 0)
+        return 2;
+    return table_enter(&unused) ? entered_meanwhile : 3;
+}
+
+/* Whose session would be forgotten when the counters are set back. */
+Test(table, nobody_enters_while_it_is_taken)
+{
+    uint64_t blocked;
+    enter(&blocked);
+    table_unlock(running_session());
+    table_leave(blocked);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(enter_while_it_is_taken());
     cr_expect_eq(status_of(child), 0);
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -30,6 +31,12 @@ bool suits_alone(void)
 {
     struct stat st;
     return KERNEL(SYS_newfstatat, AT_FDCWD, suits_threads, &st, 0) == 0 && st.st_nlink == 3;
+}
+
+bool suits_stack(void)
+{
+    stack_t stack;
+    return KERNEL(SYS_sigaltstack, NULL, &stack) == 0 && !(stack.ss_flags & SS_ONSTACK);
 }
 
 /*

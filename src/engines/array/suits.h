@@ -12,6 +12,9 @@ bool suits_process(void);
 /* Whether the process has one thread, by the kernel's word. */
 bool suits_alone(void);
 
+/* Whether there is room on the stack, of which all this takes 4 KiB and more: a signal handler's own may have two (sigaltstack(2)). */
+bool suits_stack(void);
+
 /* Where the kernel has a folder for each thread; another place in tests, whose runner has threads. */
 extern const char *suits_threads;
 
