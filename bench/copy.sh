@@ -53,6 +53,25 @@ by_programs() { # FS
     java_copies
 }
 
+# What the reads cost: with them left out as well (OFFLOAD_BUFFERS=lazy), and the source in the page cache or not.
+both_and_lazy() { # ROW COMMAND
+    in_turn "$1" plain "$(with plain "$2")" offload "$(with offload "$2")" \
+        lazy "$(with offload "OFFLOAD_BUFFERS=lazy $2")"
+}
+
+by_buffers() { # FS
+    local temperature
+    section "lazy buffers: $(in_words "$size_mib") on $1, in the page cache (warm) and not (cold)" s times
+    for temperature in warm cold; do
+        before=$work/$temperature
+        both_and_lazy "$temperature: dd bs=128k" 'dd if=source of=copy bs=128k status=none'
+        both_and_lazy "$temperature: busybox dd bs=1M" 'busybox dd if=source of=copy bs=1M'
+        both_and_lazy "$temperature: Perl File::Copy" "perl -MFile::Copy -e 'copy(q(source), q(copy)) or die'"
+        both_and_lazy "$temperature: Python copyfileobj" "$python"
+    done
+    before=$work/warm
+}
+
 on_file_system() { # FS MIB
     local temperature
     make_before "$mount"
@@ -153,6 +172,7 @@ for fs in xfs btrfs; do
         rm -f source copy
         make_source source "$size_mib" || exit
         by_programs $fs
+        by_buffers $fs
         rm -f source copy
         by_database $fs
     else
