@@ -123,16 +123,11 @@ static void take_engines(struct options *options, const char *name, const char *
     set("OFFLOAD_ENGINES", value);
 }
 
-/* Told here, lazy buffers are asked of no library any more: each process would tell it again. */
 static void take_buffers(struct options *options, const char *name, const char *value)
 {
     (void)options;
-    if (strcmp(value, "lazy") == 0) {
-        say("%s=lazy is not available in this version; buffers are compared", name);
-        value = "compare";
-    }
-    if (strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
-        fail(STATUS_FAILED, "%s does not know %s: use auto or compare", name, name_printable(value));
+    if (strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0 && strcmp(value, "lazy") != 0)
+        fail(STATUS_FAILED, "%s does not know %s: use auto, compare or lazy", name, name_printable(value));
     set("OFFLOAD_BUFFERS", value);
 }
 
@@ -267,7 +262,8 @@ static const struct option {
     {"engines", 0, NEEDS_VALUE, take_engines, "OFFLOAD_ENGINES", "LIST",
      "use these engines only, in a comma-separated list:\n"},
     {"buffers", 0, NEEDS_VALUE, take_buffers, "OFFLOAD_BUFFERS", "HOW",
-     "how buffers are proven: auto, compare, which are the same; lazy\nis not available in this version"},
+     "how it is proven that what is written was read: compare the\nbytes (auto, compare), or leave the reads out until "
+     "somebody\nlooks (lazy; see liboffload(7), Buffers)"},
     {"smb-alone", 0, NO_VALUE, take_smb_alone, "OFFLOAD_SMB_ALONE", NULL,
      "you know that nobody else changes what COMMAND copies on\nSMB shares: copy there by the server too"},
     {"min-size", 0, NEEDS_VALUE, take_min_size, "OFFLOAD_MIN_SIZE", "BYTES",

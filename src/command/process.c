@@ -1,10 +1,12 @@
 #include "process.h"
 
+#include "core/session.h"
 #include "core/settings.h"
 #include "lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* linux/userfaultfd.h has them since Linux 5.11 and 6.1. */
-#define USER_MODE_ONLY 1
+/* linux/userfaultfd.h has it since Linux 6.1. */
 #define NEW_FROM_DEVICE _IO(0xAA, 0x00)
 
 /* "yes", or the error. Closes what was opened. */
@@ -36,19 +37,31 @@ static const char *by_device(void)
     return said;
 }
 
-static void print_userfaultfd(void)
+/* A setting of the kernel's, in a line of its own, or "not there". */
+static const char *sysctl(const char *path, char value[16])
 {
-    char sysctl[16] = "not there";
-    FILE *file = fopen("/proc/sys/vm/unprivileged_userfaultfd", "re");
-    if (file && fgets(sysctl, sizeof sysctl, file))
-        sysctl[strcspn(sysctl, "\n")] = '\0';
+    FILE *file = fopen(path, "re");
+    if (!file || !fgets(value, 16, file))
+        strcpy(value, "not there");
+    value[strcspn(value, "\n")] = '\0';
     if (file)
         fclose(file);
-    lines_say("userfaultfd",
-              "by system call: %s; for the process's own faults only: %s; by /dev/userfaultfd: %s; "
-              "vm.unprivileged_userfaultfd: %s. This version does not use it.",
-              outcome(syscall(SYS_userfaultfd, O_CLOEXEC)),
-              outcome(syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY)), by_device(), sysctl);
+    return value;
+}
+
+/* What lazy buffers need (decision 025). */
+static void print_userfaultfd(void)
+{
+    char unprivileged[16], scope[16];
+    lines_say("userfaultfd", "by system call: %s; by /dev/userfaultfd: %s; vm.unprivileged_userfaultfd: %s.",
+              outcome(syscall(SYS_userfaultfd, O_CLOEXEC)), by_device(),
+              sysctl("/proc/sys/vm/unprivileged_userfaultfd", unprivileged));
+    lines_say("",
+              "Lazy buffers (OFFLOAD_BUFFERS=lazy) need one of the two, Linux 6.11 and, but for root, a "
+              "kernel.yama.ptrace_scope of 0, or none (here: %s).",
+              sysctl("/proc/sys/kernel/yama/ptrace_scope", scope));
+    if (session_kernel() < KERNEL_VERSION(6, 11, 0))
+        lines_say("", "This kernel is older.");
 }
 
 /* A file without a name for temporary files, or -1. */

@@ -87,6 +87,7 @@ static struct session *take_place(const struct candidate *c)
         /* The number means another file by now, or the program goes on from another source. */
         report_copy(s);
         s->tally = (struct tally){0};
+        s->lazy = (struct lazy_copy){0};
         s->hold = s->cuts = 0;
         s->mark = 0;
         session_drop_proof(s);

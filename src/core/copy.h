@@ -13,6 +13,7 @@
 #include "piped.h"
 #include "recogniser.h"
 #include "session.h"
+#include "settings.h"
 #include "table.h"
 #include "underway.h"
 #include "unseen.h"
@@ -30,6 +31,9 @@ void copy_settle_every(void);
 void copy_settle_every_stream(void);
 void copy_close_from(unsigned first, unsigned last);
 void copy_count_written(int fd, size_t n);
+void copy_fill_memory(const void *at, size_t n);
+void copy_end_lazy(void);
+void copy_look_for_memory(int fd);
 
 /* Whether any copy is known to the process. */
 static inline bool copy_watching(void)
@@ -41,6 +45,29 @@ static inline bool copy_watching(void)
 static inline bool copy_running(void)
 {
     return __atomic_load_n(&sessions_running, __ATOMIC_RELAXED) != 0;
+}
+
+/*
+ * Asks whether a read(2) need be made, where buffers may be lazy and a copy runs. Returns the bytes that it would have given, by
+ * which the descriptor's offset has moved and which will be in the buffer when somebody looks; or 0: call read(2).
+ */
+size_t copy_read_lazily(int fd, void *buffer, size_t n);
+
+/*
+ * Tells that something is about to be done to n bytes of memory from `at` on that lazy buffers do not notice or do not
+ * allow: protecting, moving, replacing. What is lazy there is filled.
+ */
+static inline void copy_memory_changing(const void *at, size_t n)
+{
+    if (settings.lazy && copy_running())
+        copy_fill_memory(at, n);
+}
+
+/* Tells that the process is about to be what lazy buffers are not for: one of several threads, or not to be looked into. */
+static inline void copy_lazy_ending(void)
+{
+    if (settings.lazy && copy_running())
+        copy_end_lazy();
 }
 
 /* Tells that a read(2) of `fd` into `buffer` gave n bytes, or failed. Returns n. */
@@ -262,6 +289,8 @@ static inline int copy_opened(int fd)
         recogniser_forget(fd);
         owned_set(fd, true);
         copy_look(fd);
+        if (settings.lazy)
+            copy_look_for_memory(fd);
     }
     return fd;
 }

@@ -144,6 +144,7 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
         return REASON_DESTINATION_CHANGED;
     /* A failed step may have moved the times as well: from here on, this is how we left it. */
     session_look(s, s->pair.destination, &s->left);
+    lazy_renew(&s->lazy, &s->left);
     s->untouched = true;
     return why;
 }

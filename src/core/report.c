@@ -123,7 +123,19 @@ static const char *engine_of(const struct session *s)
 /* How it was proven that the program wrote what it had read; NULL if nothing was proven, or there were no buffers. */
 static const char *proof_of(const struct session *s)
 {
-    return s->pair.compares && s->tally.writes_elided ? "compare" : NULL;
+    if (!s->pair.compares || !s->tally.writes_elided)
+        return NULL;
+    return s->tally.reads_elided ? "lazy" : "compare";
+}
+
+/* Why no read was left out, or not any more, where it was asked that they be. */
+static void add_laziness(struct json *line, const struct session *s)
+{
+    enum reason why = s->lazy.refused;
+    if (why == REASON_NONE && proof_of(s) && !s->tally.reads_elided)
+        why = REASON_LAZY_SMALL;
+    json_text(line, "buffers_reason", why == REASON_NONE ? NULL : reason_words(why));
+    json_number(line, "faults", s->lazy.faults);
 }
 
 /* The reason's name in small letters. */
@@ -144,6 +156,8 @@ static void add_outcome(struct json *line, const struct session *s)
     json_text(line, "buffers", proof_of(s));
     json_number(line, "reads_elided", s->tally.reads_elided);
     json_number(line, "writes_elided", s->tally.writes_elided);
+    if (settings.lazy || s->lazy.refused != REASON_NONE)
+        add_laziness(line, s);
     add_cause(line, outcome(s));
     json_text(line, "reason", reason_words(outcome(s)));
 }

@@ -4,6 +4,7 @@
 #include "frontier.h"
 #include "holes.h"
 #include "probes.h"
+#include "reads.h"
 #include "settings.h"
 #include "sharing.h"
 #include "signals.h"
@@ -331,10 +332,38 @@ static enum reason move_mark(struct session *s, size_t n)
     return REASON_NONE;
 }
 
+/* As holds_source(), of the bytes of the write's one piece before or behind those that are proven otherwise. */
+static enum reason part_holds_source(struct session *s, const struct program_write *w, size_t skip, size_t n)
+{
+    if (n == 0)
+        return REASON_NONE;
+    /* Its neighbours in the source will not be asked for. */
+    compare_forget(&s->scratch);
+    size_t step = s->scratch.step;
+    s->scratch.step = n;
+    enum reason why =
+        compare_pieces(w->pieces, skip, n, s->pair.source, s->mark - s->shift + (off_t)skip, &s->scratch, false);
+    s->scratch.step = step;
+    return why;
+}
+
+/* What is known of the write's bytes without looking at them (OFFLOAD_BUFFERS=lazy). */
+static enum lazy_proof prove_lazily(struct session *s, const struct program_write *w, struct span *pages)
+{
+    if (!s->lazy.on || w->count != 1)
+        return LAZY_UNPROVEN;
+    return lazy_prove(&s->lazy, w->pieces->iov_base, w->n, s->mark - s->shift, pages);
+}
+
 /* Is what the program writes at the mark what the source holds there? */
 static enum reason holds_source(struct session *s, const struct program_write *w)
 {
-    return compare_pieces(w->pieces, 0, w->n, s->pair.source, s->mark - s->shift, &s->scratch, false);
+    struct span pages;
+    uintptr_t begin = (uintptr_t)w->pieces->iov_base, end = begin + w->n;
+    if (prove_lazily(s, w, &pages) == LAZY_UNPROVEN)
+        return compare_pieces(w->pieces, 0, w->n, s->pair.source, s->mark - s->shift, &s->scratch, false);
+    enum reason why = part_holds_source(s, w, 0, pages.start - begin);
+    return why == REASON_NONE ? part_holds_source(s, w, pages.end - begin, end - pages.end) : why;
 }
 
 static enum reason still_as_they_were(const struct session *s)
@@ -348,6 +377,10 @@ static enum reason still_as_they_were(const struct session *s)
 static enum reason prove_frozen(struct session *s, const struct program_write *w)
 {
     off_t goal = s->mark + (off_t)w->n;
+    struct span pages;
+    /* The destination has what was read, whatever has come of the source since. */
+    if (goal <= s->frontier && prove_lazily(s, w, &pages) == LAZY_ALL)
+        return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
     /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
     enum reason why = holds_source(s, w);
     /* And again afterwards: what was cloned may be younger than what was compared. */
@@ -391,8 +424,12 @@ static bool sought_over(struct session *s)
     if (frontier_reach(s, at) != REASON_NONE || frontier_check_destination(s) != REASON_NONE)
         return false;
     if (holes_has_blocks(s->pair.destination, s->mark, at)) {
+        /* What was read of the source there is not the destination's to give any more. */
+        if (s->lazy.on)
+            lazy_let_go(NULL, SIZE_MAX);
         bool made = holes_make(s->pair.destination, s->mark, at) && guard_stamp(s->pair.destination, s->fine_stamps);
         session_look(s, s->pair.destination, &s->left);
+        lazy_renew(&s->lazy, &s->left);
         s->untouched = true;
         if (!made || s->left.size != s->frontier)
             return false;
@@ -533,6 +570,7 @@ void session_settle(struct session *s, enum reason why)
 {
     if (!s->running)
         return;
+    reads_end(s, REASON_NONE);
     enum reason trouble = frontier_check_destination(s);
     if (trouble == REASON_NONE || (trouble != REASON_DESTINATION_CHANGED && frontier_is_out_of_reach(s)))
         cut_back(s);

@@ -14,6 +14,7 @@
 #define LIBOFFLOAD_SESSION_H
 
 #include "../buffers/compare.h"
+#include "../buffers/lazy.h"
 #include "../engines/engine.h"
 #include "guards.h"
 #include "reasons.h"
@@ -59,6 +60,7 @@ struct session {
     off_t shift;    /* an offset in the destination, less that of the same byte in the source */
     off_t mark;     /* offset in the destination */
     off_t frontier; /* offset in the destination, and its size; never before the mark */
+    off_t read_at;  /* where the source's descriptor stands if nothing but lazy reads moved it */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
     bool direct;        /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
@@ -72,6 +74,7 @@ struct session {
     unsigned cuts;      /* how often it was settled with its frontier ahead */
     /* Has its bytes while running, or exact. If the engine does not freeze the source it holds what was copied last. */
     struct compare_scratch scratch;
+    struct lazy_copy lazy;
     char *names; /* two paths of SESSION_PATH bytes, source and destination, or NULL; see report.h */
     struct tally tally;
 };

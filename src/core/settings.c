@@ -107,13 +107,12 @@ static void read_policy(const char *value)
         complain("OFFLOAD_POLICY", value, "none of auto, always, never; taken as auto");
 }
 
-/* There is one way of proof in this version (docs/decisions/014); the variable is there for those to come. */
+/* What lazy buffers do not get right is few programs' concern, but theirs (docs/decisions/025): they have to be asked for. */
 static void read_buffers(const char *value)
 {
-    if (strcmp(value, "lazy") == 0)
-        complain("OFFLOAD_BUFFERS", value, "not available in this version; buffers are compared");
-    else if (*value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
-        complain("OFFLOAD_BUFFERS", value, "neither auto nor compare; buffers are compared");
+    settings.lazy = strcmp(value, "lazy") == 0;
+    if (!settings.lazy && *value && strcmp(value, "auto") != 0 && strcmp(value, "compare") != 0)
+        complain("OFFLOAD_BUFFERS", value, "none of auto, compare, lazy; buffers are compared");
 }
 
 /* The setting of that name, which is off unless it is switched on. */

@@ -12,7 +12,7 @@ enum policy {
     POLICY_NEVER,  /* copies are recognised and reported, and none is offloaded */
 };
 
-/* Written once by the constructor, before the program has threads; only read afterwards. */
+/* Written once by the constructor, before the program has threads; only read afterwards, but for `lazy`. */
 struct settings {
     bool off;            /* OFFLOAD=off: every hook goes straight to the original */
     enum policy policy;  /* OFFLOAD_POLICY */
@@ -23,6 +23,7 @@ struct settings {
     const char *report;  /* OFFLOAD_REPORT: the file to append reports to, or NULL */
     const char *collect; /* OFFLOAD_COLLECT: the command's own file, which goes before, and is never complained of */
     bool smb_alone;      /* OFFLOAD_SMB_ALONE: nobody else changes what is copied on SMB shares */
+    bool lazy;           /* OFFLOAD_BUFFERS=lazy; copy_look_for_memory() may take it back */
     bool progress;       /* OFFLOAD_PROGRESS: the report tells of copies under way */
     bool filter_known;   /* whether the next was asked for yet */
     bool filtered;       /* a seccomp filter was there at the start: only what every program calls is called */

@@ -1,6 +1,7 @@
 #include "settle.h"
 
 #include "copy.h"
+#include "reads.h"
 #include "report.h"
 #include "syscalls.h"
 
@@ -81,6 +82,7 @@ void copy_settle_file_of(int fd, bool changes)
     struct file_state file;
     uint64_t blocked;
     bool regular = guard_look(fd, &file);
+    reads_end_if_killed();
     if (!table_may_concern(fd, regular ? &file : NULL, changes) || !table_enter(&blocked))
         return;
     struct session *s = settle_running(fd);

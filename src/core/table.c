@@ -61,6 +61,7 @@ static bool own_table(void)
     STORE(sessions_running, 0);
     STORE(sessions_remote, 0);
     STORE(sessions_streamed, 0);
+    lazy_forget();
     STORE(table->owner, pid);
     return true;
 }
@@ -124,6 +125,21 @@ bool table_lock_again(struct session *s)
 static size_t place_of(const struct session *s)
 {
     return (size_t)(s - table->sessions);
+}
+
+struct session *table_find_source(int source)
+{
+    unsigned used = LOAD(table->used);
+    for (unsigned i = 0; i < used; i++) {
+        struct session *s = &table->sessions[i];
+        if (!LOAD(s->running) || s->pair.source != source)
+            continue;
+        lock_take(&s->lock);
+        if (s->running && s->pair.source == source)
+            return s;
+        table_unlock(s);
+    }
+    return NULL;
 }
 
 struct session *table_find(int destination)

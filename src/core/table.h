@@ -44,6 +44,9 @@ void table_leave(uint64_t blocked);
 /* The session whose destination is this descriptor, locked, or NULL. */
 struct session *table_find(int destination);
 
+/* A running session whose source is this descriptor, locked, or NULL. */
+struct session *table_find_source(int source);
+
 /* A fresh session for this destination, locked; NULL if all are taken, or another thread claims one for it just now. */
 struct session *table_claim(int destination);
 

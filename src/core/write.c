@@ -4,6 +4,7 @@
 #include "begin.h"
 #include "copy.h"
 #include "guess.h"
+#include "reads.h"
 #include "settle.h"
 
 #include <limits.h>
@@ -87,6 +88,8 @@ static __attribute__((noinline)) bool write_first(int fd, const struct program_w
 static bool serve_write(int fd, const struct program_write *w)
 {
     bool running = false;
+    if (copy_running())
+        reads_end_if_killed();
     if (w->n == 0 || w->n > LONGEST_CALL || settle_over())
         return false;
     if (w->at < 0 && copy_running() && write_running(fd, w, &running))
@@ -144,6 +147,8 @@ size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at
 {
     struct program_write w = {.pieces = pieces, .count = count, .at = at};
     bool ours = (at >= 0 || owned_holds(fd)) && !settle_over();
+    if (copy_running())
+        reads_end_if_killed();
     if (!ours || count <= 0 || count > IOV_MAX || !compare_readable(pieces, (size_t)count * sizeof *pieces))
         return 0;
     return write_pieces(fd, &w);

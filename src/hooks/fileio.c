@@ -2,17 +2,30 @@
 #define FAMILY_FILEIO
 #include "hook.h"
 
+/* While a copy runs, a read need not be made, perhaps: the bytes it would have given, or 0. */
+static __attribute__((noinline)) size_t read_in_copy(int fd, void *buf, size_t n)
+{
+    size_t there = 0;
+    if (settings.lazy) {
+        cancellation_point();
+        there = copy_read_lazily(fd, buf, n);
+    }
+    if (!there)
+        copy_look(fd);
+    return there;
+}
+
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-    copy_look(fd);
-    return copy_read(fd, buf, original_read(fd, buf, n));
+    size_t there = copy_running() ? read_in_copy(fd, buf, n) : 0;
+    return copy_read(fd, buf, there ? (ssize_t)there : original_read(fd, buf, n));
 }
 
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 {
     before_room_check(1, n, room);
-    copy_look(fd);
-    return copy_read(fd, buf, original___read_chk(fd, buf, n, room));
+    size_t there = copy_running() ? read_in_copy(fd, buf, n) : 0;
+    return copy_read(fd, buf, there ? (ssize_t)there : original___read_chk(fd, buf, n, room));
 }
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 /*
  * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
@@ -38,6 +40,7 @@ void process_lending(void)
 void process_threading(void)
 {
     copy_settle_streams();
+    copy_lazy_ending();
 }
 
 void process_ending(void)
@@ -97,6 +100,37 @@ EXPORT int prctl(int option, ...)
     return original_prctl(option, a[0], a[1], a[2], a[3]);
 }
 
+/* Who waits for children of all kinds would find the filler. */
+static void before_wait(int options)
+{
+    if (options & (int)(__WALL | __WCLONE))
+        copy_lazy_ending();
+}
+
+EXPORT pid_t waitpid(pid_t pid, int *status, int options)
+{
+    before_wait(options);
+    return original_waitpid(pid, status, options);
+}
+
+EXPORT pid_t wait3(int *status, int options, struct rusage *usage)
+{
+    before_wait(options);
+    return original_wait3(status, options, usage);
+}
+
+EXPORT pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)
+{
+    before_wait(options);
+    return original_wait4(pid, status, options, usage);
+}
+
+EXPORT int waitid(idtype_t kind, id_t id, siginfo_t *info, int options)
+{
+    before_wait(options);
+    return original_waitid(kind, id, info, options);
+}
+
 /* The handlers of at_quick_exit(3) run after this; what they copy is theirs. */
 EXPORT void quick_exit(int status)
 {
@@ -144,8 +178,9 @@ static bool concerns_no_file(long number)
     case SYS_clock_gettime:
     case SYS_clock_nanosleep:
     case SYS_nanosleep:
-    case SYS_madvise:
         return true;
+    case SYS_madvise:
+        return !settings.lazy;
     default:
         return false;
     }

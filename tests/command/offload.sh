@@ -80,13 +80,6 @@ sets() { # NAME VALUE ARGUMENT...
     [ "$value" = "$expected" ] || fail "$name became $value, not $expected"
 }
 
-# One line for the command and all its descendants, and then it runs.
-# shellcheck disable=SC2016
-lazy_buffers() {
-    says 0 'not available in this version; buffers are compared' --buffers=lazy sh -c 'true; "$0" true; exit 0' true
-    says 7 'not available in this version' --buffers lazy sh -c '[ "$OFFLOAD_BUFFERS" = compare ] && exit 7'
-}
-
 sets_nothing_else() {
     (unset _ && env sort -z /proc/self/environ) | tr '\0' '\n' | grep -v ^_= >"$scratch/plain"
     (unset _ && "$offload" sort -z /proc/self/environ) | tr '\0' '\n' | grep -v -e ^LD_PRELOAD= -e ^_= >"$scratch/ours"
@@ -562,7 +555,7 @@ done
 verdict "--output without anything to write" says 125 'nothing to write' -o "$scratch/file" true
 verdict "--policy with an unknown word" says 125 'sometimes' --policy=sometimes true
 verdict "--policy with nothing" says 125 'policy' --policy= true
-verdict "--buffers=lazy" lazy_buffers
+verdict "--buffers=lazy" sets OFFLOAD_BUFFERS lazy --buffers=lazy
 verdict "--buffers with an unknown word" says 125 'eager' --buffers eager true
 verdict "--exclude with nothing" says 125 'empty pattern' --exclude= true
 verdict "--min-size with nothing" says 125 'bytes' --min-size= true

@@ -117,7 +117,7 @@ Test(report, a_line_has_every_field)
     char wanted[10000];
     snprintf(wanted, sizeof wanted,
              ", \"pid\": %d, \"source\": \"%s/from\", \"destination\": \"%s/to\", \"size\": 1000000, "
-             "\"offloaded\": 18446744073709551615, \"written\": 0, \"engine\": \"clone\", \"buffers\": \"compare\", "
+             "\"offloaded\": 18446744073709551615, \"written\": 0, \"engine\": \"clone\", \"buffers\": \"lazy\", "
              "\"reads_elided\": 3, "
              "\"writes_elided\": 4, \"cause\": \"none\", \"reason\": \"%s\"}\n",
              (int)getpid(), directory, directory, reason_words(REASON_NONE));
@@ -148,6 +148,23 @@ Test(report, buffers_are_told_of_where_they_were_proven)
     cr_assert_eq(truncate(report, 0), 0);
     report_on(&nothing_left_out, "from", "to");
     cr_expect_not_null(strstr(line, ", \"buffers\": null, "), "%s", line);
+    expect_json();
+}
+
+Test(report, lazy_buffers_are_told_of_with_their_faults)
+{
+    struct session lazy = {.pair = {.compares = true}, .tally = {.reads_elided = 9, .writes_elided = 10}};
+    struct session looked = {.pair = {.compares = true}, .tally = {.reads_elided = 1, .writes_elided = 10}};
+    lazy.lazy.faults = 1;
+    looked.lazy.refused = REASON_LAZY_LOOKED;
+    settings.lazy = true;
+    report_open();
+    report_on(&lazy, "from", "to");
+    cr_expect_not_null(strstr(line, ", \"buffers\": \"lazy\", \"reads_elided\": 9, "), "%s", line);
+    cr_expect_not_null(strstr(line, ", \"buffers_reason\": null, \"faults\": 1, "), "%s", line);
+    cr_assert_eq(truncate(report, 0), 0);
+    report_on(&looked, "from", "to");
+    cr_expect_not_null(strstr(line, reason_words(REASON_LAZY_LOOKED)), "%s", line);
     expect_json();
 }
 

@@ -1,0 +1,273 @@
+#include "pages.h"
+
+#include "../core/syscalls.h"
+#include "books.h"
+#include "feed.h"
+#include "uffd.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <time.h>
+
+/* How long a page that there is no memory for is tried again, a millisecond each time, until its touch ends in SIGBUS. */
+#define NO_MEMORY_TRIES 10000
+
+static void nap(long ns)
+{
+    struct timespec pause = {.tv_nsec = ns};
+    KERNEL(SYS_nanosleep, &pause, NULL);
+}
+
+static void wake(const struct filler *f, uintptr_t page)
+{
+    struct uffdio_range range = {page, PAGE_BYTES};
+    KERNEL(SYS_ioctl, f->uffd, UFFDIO_WAKE, &range);
+}
+
+/* ---- filling ---- */
+
+void pages_note_messages(struct filler *f)
+{
+    struct uffd_msg message;
+    while (KERNEL(SYS_read, f->uffd, &message, sizeof message) == sizeof message) {
+        if (message.event != UFFD_EVENT_PAGEFAULT) {
+            books_enter_event(f, &message);
+            continue;
+        }
+        uintptr_t page = message.arg.pagefault.address & ~(PAGE_BYTES - 1);
+        struct region *r = books_region_at(f, page);
+        if (r)
+            SHARED_STORE(r->touched, true);
+        wake(f, page);
+    }
+}
+
+/*
+ * Puts bytes into the first of the empty pages, as many as go in one call. Returns how many bytes on to continue, or 0:
+ * the books may have changed, look again. Pages that are there stay.
+ */
+static size_t put(struct filler *f, uintptr_t page, const char *bytes, size_t n)
+{
+    for (int tries = 0;; tries++) {
+        struct uffdio_copy copy = {.dst = page, .src = (uintptr_t)bytes, .len = n};
+        long result = KERNEL(SYS_ioctl, f->uffd, UFFDIO_COPY, &copy);
+        if (copy.copy > 0)
+            return (size_t)copy.copy;
+        if (result == -EAGAIN) {
+            /* Somebody is changing the memory's mappings, and waits until we have read of it. */
+            pages_note_messages(f);
+            nap(1000);
+            return 0;
+        }
+        /* The program has cut the mapping in two (mlock(2), madvise(2)): the range must lie in one. */
+        if (result == -ENOENT && n > PAGE_BYTES) {
+            n = PAGE_BYTES;
+            continue;
+        }
+        if (result == -ENOMEM && tries < NO_MEMORY_TRIES) {
+            nap(1000000);
+            continue;
+        }
+        if (result == -ENOMEM)
+            books_poison(f, page, page + PAGE_BYTES);
+        return PAGE_BYTES;
+    }
+}
+
+/* Bytes that were fetched for the pages from `start` to `end`. */
+struct fetched {
+    uintptr_t start, end;
+};
+
+/* Sees to it that what the region is owed at `at` is fetched. False if it is not to be had: then `end` is where to go on. */
+static bool fetch(struct filler *f, const struct region *r, uintptr_t at, struct fetched *held)
+{
+    if (at >= held->start && at < held->end)
+        return true;
+    *held = (struct fetched){at, at + earlier(r->end - at, FILLER_CHUNK)};
+    return feed_fetch(f, &f->feeds[r->feed], held->end - at, SHARED_LOAD(r->from) + (off_t)(at - r->start));
+}
+
+void pages_fill(struct filler *f, const struct region *r)
+{
+    struct fetched held = {0};
+    for (uintptr_t at = r->start; r->start && at < r->end;) {
+        if (!fetch(f, r, at, &held)) {
+            books_poison(f, at, held.end);
+            at = held.end;
+            continue;
+        }
+        size_t done = put(f, at, f->bytes + (at - held.start), earlier(r->end, held.end) - at);
+        at += done;
+        /* From the start again: the place may have another region by now. */
+        if (!done) {
+            at = r->start;
+            held = (struct fetched){0};
+        }
+    }
+}
+
+void pages_fill_all(struct filler *f)
+{
+    for (unsigned i = 0; i < f->regions_used; i++) {
+        SHARED_STORE(f->regions[i].touched, true);
+        pages_fill(f, &f->regions[i]);
+    }
+}
+
+void pages_touched(struct filler *f, uintptr_t page)
+{
+    struct region *r = books_region_at(f, page);
+    if (r) {
+        SHARED_STORE(r->touched, true);
+        f->feeds[r->feed].faults++;
+        pages_fill(f, r);
+    } else if (f->lost.end) {
+        books_poison(f, page, page + PAGE_BYTES);
+    } else {
+        struct uffdio_zeropage zero = {.range = {page, PAGE_BYTES}};
+        if (KERNEL(SYS_ioctl, f->uffd, UFFDIO_ZEROPAGE, &zero) == -EAGAIN)
+            nap(1000);
+    }
+    wake(f, page);
+}
+
+/* ---- letting go ---- */
+
+/*
+ * The first run of pages that are there, in memory or in swap, as the kernel's page tables say. Returns the number of runs
+ * found, 0 or 1, or a negative errno.
+ */
+static long pages_there(const struct filler *f, uintptr_t start, uintptr_t end, struct page_region_found *run)
+{
+    struct pagemap_scan scan = {
+        .size = sizeof scan,
+        .start = start,
+        .end = end,
+        .vector = (uintptr_t)run,
+        .vector_length = 1,
+        .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED,
+        .return_mask = PAGE_IN_FILE,
+    };
+    return KERNEL(SYS_ioctl, f->pagemap, SCAN_PAGES, &scan);
+}
+
+static long unregister(const struct filler *f, uintptr_t start, uintptr_t end)
+{
+    struct uffdio_range range = {start, end - start};
+    return KERNEL(SYS_ioctl, f->uffd, UFFDIO_UNREGISTER, &range);
+}
+
+/* Its pages that have moved meanwhile are in the books elsewhere. */
+void pages_retire(struct filler *f, struct region *r)
+{
+    pages_fill(f, r);
+    if (r->start)
+        unregister(f, r->start, r->end);
+    SHARED_STORE(r->start, 0);
+}
+
+/* ---- emptying ---- */
+
+/*
+ * Only private anonymous memory can be emptied without loss: from a file's private pages MADV_DONTNEED would bring the
+ * file's bytes back, and shared memory is not this process's alone. It must also be memory that read(2) could have
+ * written to. UFFDIO_REGISTER accepts more than that.
+ */
+static bool may_be_emptied(const struct filler *f, uintptr_t start, uintptr_t end)
+{
+    while (start < end) {
+        struct map_query query = {.size = sizeof query, .address = start};
+        if (KERNEL(SYS_ioctl, f->maps, QUERY_MAP, &query) < 0)
+            return false;
+        uint64_t wanted = MAP_READABLE | MAP_WRITABLE;
+        if ((query.map_flags & (wanted | MAP_IS_SHARED)) != wanted || query.inode != 0 || query.device_major ||
+            query.device_minor || query.page_size != PAGE_BYTES)
+            return false;
+        start = query.end;
+    }
+    return true;
+}
+
+long pages_number_in(struct filler *f, int fd, const char *word)
+{
+    long n = KERNEL(SYS_pread64, fd, f->bytes, FILLER_CHUNK - 1, 0);
+    f->bytes[n > 0 ? n : 0] = 0;
+    for (const char *line = f->bytes; *line; line++) {
+        size_t same = 0;
+        while (word[same] && line[same] == word[same])
+            same++;
+        if (word[same])
+            continue;
+        long number = 0;
+        for (line += same; *line == '\t' || *line == ' ';)
+            line++;
+        for (; *line >= '0' && *line <= '9'; line++)
+            number = number * 10 + (*line - '0');
+        return number;
+    }
+    return -1;
+}
+
+/* Whether memory of the program is pinned: io_uring's registered buffers go on using a page that was taken away. */
+static bool is_pinned(struct filler *f)
+{
+    return pages_number_in(f, f->program_status, "VmPin:") != 0;
+}
+
+/* Lets regions go that have pages in the range; one that is the range is about to be emptied, and needs no filling. */
+static void make_room(struct filler *f, uintptr_t start, uintptr_t end)
+{
+    for (unsigned i = 0; i < f->regions_used; i++) {
+        struct region *r = &f->regions[i];
+        if (r->start == start && r->end == end)
+            SHARED_STORE(r->start, 0);
+        else if (r->start && r->start < end && start < r->end)
+            pages_retire(f, r);
+    }
+}
+
+static long enroll(const struct filler *f, uintptr_t start, uintptr_t end)
+{
+    struct uffdio_register r = {.range = {start, end - start}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    return KERNEL(SYS_ioctl, f->uffd, UFFDIO_REGISTER, &r);
+}
+
+/*
+ * Emptied while they are not registered: the filler would wait for itself to read of it. MADV_DONTNEED fails on locked
+ * memory, whose pages cannot be taken away.
+ */
+static int empty_and_register(struct filler *f, uintptr_t start, uintptr_t end)
+{
+    long result = unregister(f, start, end);
+    if (result == 0)
+        result = KERNEL(SYS_madvise, start, end - start, MADV_DONTNEED);
+    if (result == 0)
+        result = enroll(f, start, end);
+    if (result < 0)
+        return (int)-result;
+    struct page_region_found run;
+    if (pages_there(f, start, end, &run) == 0)
+        return 0;
+    unregister(f, start, end);
+    return EBUSY;
+}
+
+int pages_prepare(struct filler *f)
+{
+    const struct region *wanted = &f->order.region;
+    if (f->traced)
+        return EPERM;
+    make_room(f, wanted->start, wanted->end);
+    /* The part pages are not emptied, but stay what they are found to be: memory that can be read. */
+    if (!may_be_emptied(f, f->order.buffer.start, f->order.buffer.end) || is_pinned(f))
+        return EINVAL;
+    struct region *r = books_free_region(f, FILLER_BUFFERS);
+    if (!r)
+        return ENOSPC;
+    int failed = empty_and_register(f, wanted->start, wanted->end);
+    if (failed)
+        return failed;
+    *r = *wanted;
+    return 0;
+}
