@@ -89,7 +89,7 @@ static enum reason open_feed(struct lazy_copy *copy, const struct lazy_files *fi
     if (why != REASON_NONE)
         return why;
     filler->feeds[place].used = true;
-    copy->feed = place;
+    copy->feed = (uint8_t)place;
     return REASON_NONE;
 }
 

@@ -22,14 +22,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The lazy side of one copy. All zero: it has none. */
+/* The lazy side of one copy, of which a process has room for a thousand: small. All zero: it has none. */
 struct lazy_copy {
-    bool on;
     enum reason refused; /* why it is not on (any more), or REASON_NONE */
-    unsigned feed;       /* its place at the filler */
-    unsigned looks;      /* how often the program looked at a buffer */
-    unsigned moves;      /* how often a buffer was given up for another */
-    uint64_t faults;     /* how many touches had to be filled in all */
+    unsigned faults;     /* how many touches had to be filled in all */
+    bool on;
+    uint8_t feed;  /* its place at the filler */
+    uint8_t looks; /* how often the program looked at a buffer */
+    uint8_t moves; /* how often a buffer was given up for another */
 };
 
 /* Where a copy's bytes are: the program's descriptors, and the files' states. */

@@ -68,6 +68,14 @@ static json_t *number(uint64_t n)
     return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
 }
 
+/* A field that only some records have. */
+static void set_if_told(json_t *copy, const char *name, const struct record *r)
+{
+    json_t *value = json_object_get(r->line, name);
+    if (value)
+        json_object_set(copy, name, value);
+}
+
 static json_t *copy_object(const struct record *r)
 {
     json_t *copy = json_object();
@@ -82,6 +90,8 @@ static json_t *copy_object(const struct record *r)
     json_object_set_new(copy, "buffers", r->buffers ? json_string(r->buffers) : json_null());
     json_object_set_new(copy, "reads_elided", number(r->reads_elided));
     json_object_set_new(copy, "writes_elided", number(r->writes_elided));
+    set_if_told(copy, "buffers_reason", r);
+    set_if_told(copy, "faults", r);
     json_object_set_new(copy, "cause", json_string(r->cause));
     json_object_set_new(copy, "reason", json_string(r->reason));
     return copy;

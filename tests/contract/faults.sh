@@ -180,7 +180,7 @@ little_memory() { # PROGRAM
             least=$middle
         fi
     done
-    for more in 900 1000 2000 4000 8000; do
+    for more in 1000 1500 2000 4000 8000; do
         # shellcheck disable=SC2016 # the other shell's
         both sh -c 'ulimit -v $1; shift; exec setarch -R "$@"' - $((most + more)) "${command[@]}"
         expect_status 0

@@ -57,8 +57,8 @@ mount_xfs >"$scratch/mount.log" 2>&1 || skip_all "XFS cannot be mounted here: $(
 cd "$mount" || exit 1
 plan 4
 make_source source 50000000
-# One that is offloaded, with records of progress, and one that is not.
-OFFLOAD_PROGRESS=on limited "$build/offload" --report=json -o report.json --log=records.jsonl --exclude='*.bak' \
+# One that is offloaded, with records of progress and of lazy buffers, and one that is not.
+OFFLOAD_PROGRESS=on OFFLOAD_BUFFERS=lazy limited "$build/offload" --report=json -o report.json --log=records.jsonl --exclude='*.bak' \
     sh -c 'dd if=source of=copy bs=64k status=none; dd if=source of=copy.bak bs=64k status=none'
 verdict "the report" report
 verdict "what is in the report's parts" within
