@@ -1091,6 +1091,28 @@ static void sought_over_and_the_source_overwritten(void)
     buffer = first;
 }
 
+static void copy_overwritten_before_the_write(void)
+{
+    from_changing_file();
+    get();
+    tell(OVERWRITE_COPY, NULL, 0);
+    put();
+}
+
+/* Of what lies before the mark the copy may have other bytes than the source. */
+static void reads_again_what_it_has_changed(void)
+{
+    from_changing_file();
+    check(pwrite(out, "changed", 7, 4096) == 7, "change the copy");
+    pairs(30);
+    off_t at = lseek(in, 0, SEEK_CUR);
+    lseek(in, 0, SEEK_SET);
+    get();
+    tell(OVERWRITE, NULL, 0);
+    show("as it was");
+    lseek(in, at, SEEK_SET);
+}
+
 static void source_overwritten_and_its_time_set_back(void)
 {
     from_changing_file();
@@ -1838,6 +1860,8 @@ static const struct act {
     ACTS_MEANWHILE(source_renamed),
     ACT(both_files_overwritten),
     ACT(source_overwritten_and_its_time_set_back),
+    ACT(copy_overwritten_before_the_write),
+    ACT(reads_again_what_it_has_changed),
     ACT(sought_over_and_the_source_overwritten),
     ACT(copy_overwritten),
     ACT(source_mapped_and_changed),
