@@ -6,7 +6,7 @@ need_root
 
 acts=$build/tests/lazy/acts
 # Far beyond what any of them takes, also on a busy machine.
-limit=5
+limit=30
 
 # The acts that change their source have one of their own, afresh for each run.
 own_source() {

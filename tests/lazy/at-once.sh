@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../fixture.sh"
 need_root
 
-limit=10
+limit=60
 
 at_once() { # PROCESSES MODE
     local round i process processes

@@ -4,7 +4,7 @@
 need_root
 need python3 strace jq
 
-limit=20
+limit=60
 export OFFLOAD_BUFFERS=lazy OFFLOAD_REPORT=$scratch/report
 
 # A copy of some seconds, which in two of its steps has the kernel look at the buffer.
