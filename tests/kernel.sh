@@ -1,5 +1,5 @@
 #!/bin/bash
-# The claims about the kernel that comparing rests on (docs/decisions/023), and lazy buffers would (014): each program of tests/kernel tries one and exits 1 if it is
+# The claims about the kernel that comparing rests on (docs/decisions/023), and lazy buffers (010, 025): each program of tests/kernel tries one and exits 1 if it is
 # false here, 77 if this kernel or this user cannot have userfaultfd.
 . "$(dirname "$0")/fixture.sh"
 

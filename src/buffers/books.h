@@ -1,7 +1,7 @@
 /*
  * The filler's books: which pages of the program's memory are owed, what bytes, and whether anybody has touched them.
  *
- * Calls belong to the filler alone, in an odd turn, but for books_region_at().
+ * Calls belong to the filler alone, in an odd turn or in an order, but for books_region_at().
  */
 #ifndef LIBOFFLOAD_BOOKS_H
 #define LIBOFFLOAD_BOOKS_H

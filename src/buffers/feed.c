@@ -9,27 +9,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* "/proc/PID/fd/N". */
-#define LINK_BYTES 48
-
-static void name_link(char link[LINK_BYTES], long process, int fd)
-{
-    struct json path = {link, 0};
-    json_raw(&path, "/proc/");
-    json_digits(&path, (uint64_t)process);
-    json_raw(&path, "/fd/");
-    json_digits(&path, (uint64_t)fd);
-    link[path.length] = 0;
-}
-
-static void name_own_link(char link[LINK_BYTES], int fd)
-{
-    struct json path = {link, 0};
-    json_raw(&path, "/proc/self/fd/");
-    json_digits(&path, (uint64_t)fd);
-    link[path.length] = 0;
-}
-
 static void close_fd(int fd)
 {
     if (fd >= 0)
@@ -39,12 +18,13 @@ static void close_fd(int fd)
 /* Where the file behind the program's descriptor is, if it can be read and is in that state; or -1. */
 static int take_place(const struct filler *f, int fd, const struct file_state *state)
 {
-    char link[LINK_BYTES];
-    name_link(link, f->program_in_proc, fd);
+    char link[JSON_PATH], end[JSON_PATH];
+    json_path(end, "/fd/", (uint64_t)fd, "");
+    json_path(link, "/proc/", (uint64_t)f->program_in_proc, end);
     long place = KERNEL(SYS_openat, AT_FDCWD, link, O_PATH | O_CLOEXEC);
     if (place < 0)
         return -1;
-    name_own_link(link, (int)place);
+    json_path(link, "/proc/self/fd/", (uint64_t)place, "");
     if (guard_unchanged((int)place, state) && KERNEL(SYS_faccessat, AT_FDCWD, link, R_OK, 0) == 0)
         return (int)place;
     close_fd((int)place);
@@ -54,8 +34,8 @@ static int take_place(const struct filler *f, int fd, const struct file_state *s
 /* The file at the place, opened by its inode. Who watches it sees that (inotify(7)). */
 static int open_place(int place)
 {
-    char link[LINK_BYTES];
-    name_own_link(link, place);
+    char link[JSON_PATH];
+    json_path(link, "/proc/self/fd/", (uint64_t)place, "");
     long flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     long fd = KERNEL(SYS_openat, AT_FDCWD, link, flags | O_NOATIME);
     return (int)(fd == -EPERM ? KERNEL(SYS_openat, AT_FDCWD, link, flags) : fd);

@@ -50,16 +50,12 @@ static int open_of_proc(const char *name)
 /* The program's status, as its child finds it: the program's number in /proc is not its own where /proc is another's. */
 static int open_program_status(struct filler *f)
 {
-    char path[48];
-    struct json text = {path, 0};
+    char path[JSON_PATH];
     int own = open_of_proc("/proc/self/status");
     f->program_in_proc = pages_number_in(f, own, "PPid:");
     if (own >= 0)
         KERNEL(SYS_close, own);
-    json_raw(&text, "/proc/");
-    json_digits(&text, (uint64_t)f->program_in_proc);
-    json_raw(&text, "/status");
-    path[text.length] = 0;
+    json_path(path, "/proc/", (uint64_t)f->program_in_proc, "/status");
     return f->program_in_proc > 0 ? open_of_proc(path) : -1;
 }
 

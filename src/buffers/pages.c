@@ -26,7 +26,11 @@ static void wake(const struct filler *f, uintptr_t page)
 
 /* ---- filling ---- */
 
-void pages_note_messages(struct filler *f)
+/*
+ * Reads what the userfaultfd has to tell in the middle of a filling: whoever waits for a page is sent to touch it again,
+ * since that page's filling may have to wait for this one.
+ */
+static void note_messages(struct filler *f)
 {
     struct uffd_msg message;
     while (KERNEL(SYS_read, f->uffd, &message, sizeof message) == sizeof message) {
@@ -55,7 +59,7 @@ static size_t put(struct filler *f, uintptr_t page, const char *bytes, size_t n)
             return (size_t)copy.copy;
         if (result == -EAGAIN) {
             /* Somebody is changing the memory's mappings, and waits until we have read of it. */
-            pages_note_messages(f);
+            note_messages(f);
             nap(1000);
             return 0;
         }
@@ -88,7 +92,11 @@ static bool fetch(struct filler *f, const struct region *r, uintptr_t at, struct
     return feed_fetch(f, &f->feeds[r->feed], held->end - at, SHARED_LOAD(r->from) + (off_t)(at - r->start));
 }
 
-void pages_fill(struct filler *f, const struct region *r)
+/*
+ * Fills every page of the region that is still empty: a program that looks at one will look at the others. What cannot be
+ * read is poisoned. Waits for a disk, perhaps, and up to ten seconds for memory.
+ */
+static void fill(struct filler *f, const struct region *r)
 {
     struct fetched held = {0};
     for (uintptr_t at = r->start; r->start && at < r->end;) {
@@ -111,7 +119,7 @@ void pages_fill_all(struct filler *f)
 {
     for (unsigned i = 0; i < f->regions_used; i++) {
         SHARED_STORE(f->regions[i].touched, true);
-        pages_fill(f, &f->regions[i]);
+        fill(f, &f->regions[i]);
     }
 }
 
@@ -121,7 +129,7 @@ void pages_touched(struct filler *f, uintptr_t page)
     if (r) {
         SHARED_STORE(r->touched, true);
         f->feeds[r->feed].faults++;
-        pages_fill(f, r);
+        fill(f, r);
     } else if (f->lost.end) {
         books_poison(f, page, page + PAGE_BYTES);
     } else {
@@ -134,24 +142,6 @@ void pages_touched(struct filler *f, uintptr_t page)
 
 /* ---- letting go ---- */
 
-/*
- * The first run of pages that are there, in memory or in swap, as the kernel's page tables say. Returns the number of runs
- * found, 0 or 1, or a negative errno.
- */
-static long pages_there(const struct filler *f, uintptr_t start, uintptr_t end, struct page_region_found *run)
-{
-    struct pagemap_scan scan = {
-        .size = sizeof scan,
-        .start = start,
-        .end = end,
-        .vector = (uintptr_t)run,
-        .vector_length = 1,
-        .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED,
-        .return_mask = PAGE_IN_FILE,
-    };
-    return KERNEL(SYS_ioctl, f->pagemap, SCAN_PAGES, &scan);
-}
-
 static long unregister(const struct filler *f, uintptr_t start, uintptr_t end)
 {
     struct uffdio_range range = {start, end - start};
@@ -161,7 +151,7 @@ static long unregister(const struct filler *f, uintptr_t start, uintptr_t end)
 /* Its pages that have moved meanwhile are in the books elsewhere. */
 void pages_retire(struct filler *f, struct region *r)
 {
-    pages_fill(f, r);
+    fill(f, r);
     if (r->start)
         unregister(f, r->start, r->end);
     SHARED_STORE(r->start, 0);
@@ -233,6 +223,22 @@ static long enroll(const struct filler *f, uintptr_t start, uintptr_t end)
     return KERNEL(SYS_ioctl, f->uffd, UFFDIO_REGISTER, &r);
 }
 
+/* Whether no page is there, in memory or in swap, as the kernel's page tables say. */
+static bool are_empty(const struct filler *f, uintptr_t start, uintptr_t end)
+{
+    struct page_region_found run;
+    struct pagemap_scan scan = {
+        .size = sizeof scan,
+        .start = start,
+        .end = end,
+        .vector = (uintptr_t)&run,
+        .vector_length = 1,
+        .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED,
+        .return_mask = PAGE_PRESENT | PAGE_SWAPPED,
+    };
+    return KERNEL(SYS_ioctl, f->pagemap, SCAN_PAGES, &scan) == 0;
+}
+
 /*
  * Emptied while they are not registered: the filler would wait for itself to read of it. MADV_DONTNEED fails on locked
  * memory, whose pages cannot be taken away.
@@ -246,8 +252,7 @@ static int empty_and_register(struct filler *f, uintptr_t start, uintptr_t end)
         result = enroll(f, start, end);
     if (result < 0)
         return (int)-result;
-    struct page_region_found run;
-    if (pages_there(f, start, end, &run) == 0)
+    if (are_empty(f, start, end))
         return 0;
     unregister(f, start, end);
     return EBUSY;

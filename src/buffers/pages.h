@@ -1,4 +1,4 @@
-/* Empty pages: filling them, and letting them go. Calls belong to the filler alone, in an odd turn. */
+/* Empty pages: filling them, and letting them go. Calls belong to the filler alone, in an odd turn or in an order. */
 #ifndef LIBOFFLOAD_PAGES_H
 #define LIBOFFLOAD_PAGES_H
 
@@ -11,13 +11,7 @@
  */
 int pages_prepare(struct filler *filler);
 
-/*
- * Fills every page of the region that is still empty: a program that looks at one will look at the others. What cannot be
- * read is poisoned. Waits for a disk, perhaps, and up to ten seconds for memory.
- */
-void pages_fill(struct filler *filler, const struct region *region);
-
-/* Fills the region and lets it go. */
+/* Fills what is still empty of the region, and lets it go. Waits for a disk, perhaps, and up to ten seconds for memory. */
 void pages_retire(struct filler *filler, struct region *region);
 
 /* Fills what is owed of every region: nothing is owed any more. */
@@ -28,12 +22,6 @@ void pages_fill_all(struct filler *filler);
  * waits for it is woken.
  */
 void pages_touched(struct filler *filler, uintptr_t page);
-
-/*
- * Reads what the userfaultfd has to tell in the middle of a filling: whoever waits for a page is sent to touch it again,
- * since that page's filling may have to wait for this one.
- */
-void pages_note_messages(struct filler *filler);
 
 /* The number behind a word of a status file (proc_pid_status(5)), or -1. Overwrites filler->bytes. */
 long pages_number_in(struct filler *filler, int fd, const char *word);

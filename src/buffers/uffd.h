@@ -32,7 +32,6 @@ struct pagemap_scan {
 };
 
 #define SCAN_PAGES _IOWR('f', 16, struct pagemap_scan)
-#define PAGE_IN_FILE (1 << 2)
 #define PAGE_PRESENT (1 << 3)
 #define PAGE_SWAPPED (1 << 4)
 

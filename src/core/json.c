@@ -28,6 +28,15 @@ void json_digits(struct json *json, uint64_t number)
     add(json, digits + at, sizeof digits - at);
 }
 
+void json_path(char path[JSON_PATH], const char *before, uint64_t number, const char *behind)
+{
+    struct json text = {path, 0};
+    json_raw(&text, before);
+    json_digits(&text, number);
+    json_raw(&text, behind);
+    path[text.length] = 0;
+}
+
 static void begin_field(struct json *json, const char *field)
 {
     bool first = json->length && json->bytes[json->length - 1] == '{';

@@ -22,6 +22,12 @@ void json_raw(struct json *json, const char *text);
 /* Adds a number in decimal digits. */
 void json_digits(struct json *json, uint64_t number);
 
+/* Bytes of a path that json_path() writes. */
+#define JSON_PATH 48
+
+/* Writes the path of something that has a number, in /proc: what stands before it, the number, what stands behind it, and a zero. */
+void json_path(char path[JSON_PATH], const char *before, uint64_t number, const char *behind);
+
 /* Adds `"field": number`, after a comma unless it is the object's first. */
 void json_number(struct json *json, const char *field, uint64_t number);
 

@@ -203,14 +203,11 @@ void copy_end_lazy(void)
 /* Whether the descriptor is of a process's memory, /proc/PID/mem: the kernel gives an error for what is empty there. */
 static bool is_memory(int fd)
 {
-    char link[40], name[64];
-    struct json path = {link, 0};
+    char link[JSON_PATH], name[64];
     struct statfs fs;
     if (KERNEL(SYS_fstatfs, fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
         return false;
-    json_raw(&path, "/proc/self/fd/");
-    json_digits(&path, (uint64_t)fd);
-    link[path.length] = 0;
+    json_path(link, "/proc/self/fd/", (uint64_t)fd, "");
     long n = KERNEL(SYS_readlinkat, AT_FDCWD, link, name, sizeof name);
     /* Not told, or cut off: a doubt. */
     return n <= 4 || n == sizeof name || memcmp(name + n - 4, "/mem", 4) == 0;

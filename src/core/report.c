@@ -213,11 +213,8 @@ static void write_line(const struct session *s, const char *event, void (*add)(s
 
 static void keep_name(int fd, char *name)
 {
-    char link[40];
-    struct json path = {link, 0};
-    json_raw(&path, "/proc/self/fd/");
-    json_digits(&path, (uint64_t)fd);
-    link[path.length] = 0;
+    char link[JSON_PATH];
+    json_path(link, "/proc/self/fd/", (uint64_t)fd, "");
     long n = KERNEL(SYS_readlinkat, AT_FDCWD, link, name, SESSION_PATH - 1);
     /* One that fills the room may have been cut. */
     name[n > 0 && n < SESSION_PATH - 1 ? n : 0] = 0;

@@ -147,8 +147,6 @@ size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at
 {
     struct program_write w = {.pieces = pieces, .count = count, .at = at};
     bool ours = (at >= 0 || owned_holds(fd)) && !settle_over();
-    if (copy_running())
-        reads_end_if_killed();
     if (!ours || count <= 0 || count > IOV_MAX || !compare_readable(pieces, (size_t)count * sizeof *pieces))
         return 0;
     return write_pieces(fd, &w);

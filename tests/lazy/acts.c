@@ -204,28 +204,29 @@ static void looks_at_the_end(void)
     show_at("buffer", buffer, length);
 }
 
-static void shorter_reads(void)
+static void read_ever_less(bool looks)
 {
     size_t full = length;
     for (int i = 0; i < 12; i++) {
         length = full - (size_t)i * 5000;
         get();
         put();
-        show_at("whole buffer", buffer, full);
+        if (looks)
+            show_at("whole buffer", buffer, full);
     }
+    if (!looks)
+        show_at("whole buffer", buffer, full);
     length = full;
+}
+
+static void shorter_reads(void)
+{
+    read_ever_less(true);
 }
 
 static void shorter_reads_unseen(void)
 {
-    size_t full = length;
-    for (int i = 0; i < 12; i++) {
-        length = full - (size_t)i * 5000;
-        get();
-        put();
-    }
-    show_at("whole buffer", buffer, full);
-    length = full;
+    read_ever_less(false);
 }
 
 static void reads_many_then_looks(void)
