@@ -2,6 +2,7 @@
 
 #include "../core/settings.h"
 #include "../core/syscalls.h"
+#include "../core/underway.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -54,8 +55,18 @@ void compare_what_may_be_forbidden(void)
 /* Pages that are asked about at once: a byte each, on the stack of a signal handler. */
 #define ASKED ((size_t)256)
 
-/* So few pages are touched at less cost than asked about. */
-#define FEW ((size_t)3)
+/* So few pages are tried one by one at less cost than asked about. */
+#define FEW ((size_t)6)
+
+/*
+ * Whether a load from the page raises no signal: the kernel fetches a set of signals from there before it looks at the first
+ * argument, which is none (rt_sigprocmask() in kernel/signal.c). EFAULT, or EINVAL and nothing has changed.
+ */
+static bool is_loadable(uintptr_t page)
+{
+    const int nothing = -1;
+    return KERNEL(SYS_rt_sigprocmask, nothing, page, NULL, sizeof(uint64_t)) == -EINVAL;
+}
 
 /* Residency does not tell that a page may not be read, nor always that a mapped file has ended before it. */
 static bool residency_tells(void)
@@ -79,32 +90,28 @@ static bool is_resident(uintptr_t page, uintptr_t end)
     return true;
 }
 
-/*
- * Whether the bytes can be read without a signal: write(2) gives EFAULT for a buffer that is gone, and so must we.
- * Linux 5.14 tells it by madvise(MADV_POPULATE_READ), which fails where a load would fault; on older kernels, where
- * this is EINVAL, each page is read by process_vm_readv(2), which fails likewise.
- */
+/* The same, of many: by Linux 5.14's madvise(MADV_POPULATE_READ), which fails where a load would fault. */
+static bool are_loadable(uintptr_t page, uintptr_t end)
+{
+    if (end - page > FEW * PAGE) {
+        if (residency_tells() && is_resident(page, end))
+            return true;
+        long populated = KERNEL(SYS_madvise, page, end - page, MADV_POPULATE_READ);
+        if (populated != -EINVAL)
+            return populated == 0;
+    }
+    while (page < end && is_loadable(page))
+        page += PAGE;
+    return page >= end;
+}
+
+/* write(2) gives EFAULT for a buffer that is gone, and so must we. */
 bool compare_readable(const void *bytes, size_t n)
 {
     if (!compare_is_memory(bytes, n))
         return false;
-    if (n == 0)
-        return true;
-    uintptr_t first = (uintptr_t)bytes & ~(PAGE - 1);
-    uintptr_t end = ((uintptr_t)bytes + n + PAGE - 1) & ~(PAGE - 1);
-    if (end - first > FEW * PAGE && residency_tells() && is_resident(first, end))
-        return true;
-    long populated = KERNEL(SYS_madvise, first, end - first, MADV_POPULATE_READ);
-    if (populated != -EINVAL || settings.filtered)
-        return populated == 0;
-    long pid = KERNEL(SYS_getpid);
-    for (uintptr_t page = first; page < end; page += PAGE) {
-        char byte;
-        struct iovec here = {&byte, 1}, there = {(void *)page, 1};
-        if (KERNEL(SYS_process_vm_readv, pid, &here, 1, &there, 1, 0) != 1)
-            return false;
-    }
-    return true;
+    uintptr_t begin = (uintptr_t)bytes;
+    return n == 0 || are_loadable(begin & ~(PAGE - 1), (begin + n + PAGE - 1) & ~(PAGE - 1));
 }
 
 /* Bytes: on the stack of a signal handler, which may have two kilobytes. */
@@ -171,6 +178,7 @@ static void hold(struct compare_scratch *scratch, int source, off_t from, size_t
     long got = KERNEL(SYS_pread64, source, scratch->bytes, n, from);
     scratch->from = from;
     scratch->held = got > 0 ? (size_t)got : 0;
+    scratch->known = false;
 }
 
 static bool equals(const char *buffer, const char *bytes, size_t n, const struct compare_scratch *scratch)
@@ -221,9 +229,10 @@ enum reason compare_buffer(const void *buffer, size_t n, int source, off_t from,
 {
     const char *bytes = buffer;
     enum reason why = REASON_NONE;
-    /* Memory is asked for shortly before it is read: another thread may take it away. */
+    /* Memory is asked for shortly before it is read, where another thread may take it away. */
+    size_t most = *underway_single ? n : COMPARE_SCRATCH;
     for (size_t part; n && why == REASON_NONE; n -= part) {
-        part = n < COMPARE_SCRATCH ? n : COMPARE_SCRATCH;
+        part = n < most ? n : most;
         why = compare_readable(bytes, part) ? compare_memory(bytes, part, source, from, scratch) : REASON_BUFFER_GONE;
         bytes += part;
         from += (off_t)part;
@@ -254,6 +263,7 @@ bool compare_hold(struct compare_scratch *scratch, int source, off_t from, size_
 {
     scratch->from = from;
     scratch->held = 0;
+    scratch->known = false;
     while (scratch->held < n) {
         long got =
             KERNEL(SYS_pread64, source, scratch->bytes + scratch->held, n - scratch->held, from + (off_t)scratch->held);

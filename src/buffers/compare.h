@@ -17,13 +17,15 @@
 
 /*
  * What was read of the source last: a program that writes in small pieces has it read once for many of them. Whoever
- * holds it must see that the source has not changed since, or forget it.
+ * holds it must see that the source had not changed until then, or forget it.
  */
 struct compare_scratch {
     char *bytes; /* the holder's own, page aligned; or NULL */
     size_t room; /* bytes there, COMPARE_SCRATCH or more */
     off_t from;  /* in the source */
     size_t held; /* bytes from there on, 0 if none */
+    bool
+        known; /* that the source had not changed when they were read: the holder's own mark, gone with the next read */
     size_t step; /* bytes that are read at once, COMPARE_LEAST to COMPARE_SCRATCH */
 };
 
@@ -50,7 +52,8 @@ void compare_drop(struct compare_scratch *scratch);
 /*
  * Whether n bytes of the program's memory can be read without a signal: none of them lies where nothing is mapped, is
  * not allowed or is beyond a mapped file's end. What wraps around the end of memory, or is not the program's, cannot.
- * Costs two system calls on Linux 5.14 and later, and one more for each MiB; one a page before. Safe in a signal handler.
+ * Costs a system call for each page; of seven pages and more one or two in all, and one more for each MiB, on Linux 5.14 and
+ * later. Safe in a signal handler.
  */
 bool compare_readable(const void *bytes, size_t n);
 

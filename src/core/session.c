@@ -373,6 +373,18 @@ static enum reason still_as_they_were(const struct session *s)
     return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
 }
 
+/*
+ * The same, where all that was compared is held. What was read while the source had not changed is what was cloned, whatever
+ * has come of the source since: it is looked at once for all small writes that are compared with the same bytes.
+ */
+static enum reason still_as_held(struct session *s)
+{
+    if (!s->scratch.known && !session_source_unchanged(s))
+        return REASON_SOURCE_CHANGED;
+    s->scratch.known = true;
+    return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
+}
+
 /* The write is proven against a source that the engine freezes. */
 static enum reason prove_frozen(struct session *s, const struct program_write *w)
 {
@@ -389,7 +401,7 @@ static enum reason prove_frozen(struct session *s, const struct program_write *w
         why = why == REASON_NONE ? holds_source(s, w) : why;
     }
     /* Asked last, so that it holds for all that was read and compared before. */
-    return why == REASON_NONE ? still_as_they_were(s) : why;
+    return why == REASON_NONE ? still_as_held(s) : why;
 }
 
 /* The write is proven against what was held of the source when it was copied. */
