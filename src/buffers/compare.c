@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
@@ -59,13 +60,24 @@ void compare_what_may_be_forbidden(void)
 #define FEW ((size_t)6)
 
 /*
- * Whether a load from the page raises no signal: the kernel fetches a set of signals from there before it looks at the first
- * argument, which is none (rt_sigprocmask() in kernel/signal.c). EFAULT, or EINVAL and nothing has changed.
+ * Whether a load from there raises no signal: the kernel fetches an event from there before it looks at the descriptors, of which there
+ * is none (epoll_ctl() in fs/eventpoll.c). EFAULT, or EBADF and nothing has happened. Valgrind says nothing of it.
  */
-static bool is_loadable(uintptr_t page)
+static bool is_loadable(uintptr_t at)
 {
-    const int nothing = -1;
-    return KERNEL(SYS_rt_sigprocmask, nothing, page, NULL, sizeof(uint64_t)) == -EINVAL;
+    const int none = -1;
+    return KERNEL(SYS_epoll_ctl, none, EPOLL_CTL_ADD, none, at) == -EBADF;
+}
+
+/* What is_loadable() loads: bytes of the buffer, and no others. */
+#define TRIED sizeof(struct epoll_event)
+
+/* Of TRIED bytes and more. */
+static bool each_is_loadable(uintptr_t at, uintptr_t end)
+{
+    while (at < end && is_loadable(at < end - TRIED ? at : end - TRIED))
+        at = (at | (PAGE - 1)) + 1;
+    return at >= end;
 }
 
 /* Residency does not tell that a page may not be read, nor always that a mapped file has ended before it. */
@@ -90,28 +102,29 @@ static bool is_resident(uintptr_t page, uintptr_t end)
     return true;
 }
 
-/* The same, of many: by Linux 5.14's madvise(MADV_POPULATE_READ), which fails where a load would fault. */
-static bool are_loadable(uintptr_t page, uintptr_t end)
+/* Fails where a load would fault; -EINVAL before Linux 5.14. */
+static long populate(uintptr_t page, uintptr_t end)
 {
-    if (end - page > FEW * PAGE) {
-        if (residency_tells() && is_resident(page, end))
-            return true;
-        long populated = KERNEL(SYS_madvise, page, end - page, MADV_POPULATE_READ);
-        if (populated != -EINVAL)
-            return populated == 0;
-    }
-    while (page < end && is_loadable(page))
-        page += PAGE;
-    return page >= end;
+    return KERNEL(SYS_madvise, page, end - page, MADV_POPULATE_READ);
 }
 
 /* write(2) gives EFAULT for a buffer that is gone, and so must we. */
 bool compare_readable(const void *bytes, size_t n)
 {
+    char few[TRIED];
     if (!compare_is_memory(bytes, n))
         return false;
-    uintptr_t begin = (uintptr_t)bytes;
-    return n == 0 || are_loadable(begin & ~(PAGE - 1), (begin + n + PAGE - 1) & ~(PAGE - 1));
+    uintptr_t begin = (uintptr_t)bytes, end = begin + n, page = begin & ~(PAGE - 1);
+    if (n < TRIED)
+        return n == 0 || populate(page, end) == 0 || compare_fetch(few, bytes, n);
+    if (end - page > FEW * PAGE) {
+        if (residency_tells() && is_resident(page, (end + PAGE - 1) & ~(PAGE - 1)))
+            return true;
+        long populated = populate(page, end);
+        if (populated != -EINVAL)
+            return populated == 0;
+    }
+    return each_is_loadable(begin, end);
 }
 
 /* Bytes: on the stack of a signal handler, which may have two kilobytes. */

@@ -62,6 +62,9 @@ struct claim {
     size_t n; /* 0: none */
 };
 
+/* For read_at: what the number means cannot be read from, and is asked again at each read. */
+#define NOWHERE ((off_t)-1)
+
 /* Moves the source's descriptor on by what a read of n bytes would give. */
 static struct claim claim(struct session *s, size_t n)
 {
@@ -75,13 +78,12 @@ static struct claim claim(struct session *s, size_t n)
     if (behind < 0)
         return (struct claim){0};
     off_t from = behind - (off_t)there;
-    bool stood_there = from == s->read_at;
-    s->read_at = behind;
-    if (left_from(s, from, n) == there && (stood_there || still_reads(s)))
-        return (struct claim){from, there};
-    KERNEL(SYS_lseek, fd, -(off_t)there, SEEK_CUR);
-    s->read_at = from;
-    return (struct claim){0};
+    bool reads = from == s->read_at || still_reads(s);
+    bool claimed = reads && left_from(s, from, n) == there;
+    if (!claimed)
+        KERNEL(SYS_lseek, fd, -(off_t)there, SEEK_CUR);
+    s->read_at = !reads ? NOWHERE : claimed ? behind : from;
+    return claimed ? (struct claim){from, there} : (struct claim){0};
 }
 
 /*

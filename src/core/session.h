@@ -60,7 +60,7 @@ struct session {
     off_t shift;    /* an offset in the destination, less that of the same byte in the source */
     off_t mark;     /* offset in the destination */
     off_t frontier; /* offset in the destination, and its size; never before the mark */
-    off_t read_at;  /* where the source's descriptor stands if nothing but lazy reads moved it */
+    off_t read_at;  /* where the source's descriptor stands if nothing but lazy reads moved it (reads.c) */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
     bool direct;        /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */

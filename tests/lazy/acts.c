@@ -10,7 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +26,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -846,7 +849,8 @@ enum remote {
     OVERWRITE_COPY,
     MAP_SOURCE,
     STORE_INTO_SOURCE,
-    OVERWRITE_QUIETLY
+    OVERWRITE_QUIETLY,
+    TRACE
 };
 
 struct order {
@@ -888,6 +892,26 @@ static void overwrite_quietly(void)
     check(utimensat(AT_FDCWD, "../changing", times, 0) == 0, "set the time back");
 }
 
+/* As a debugger: after a while, in which the program stands still, its memory is looked at. */
+static void trace(const struct order *order)
+{
+    int status;
+    long word, sum = 0;
+    check(ptrace(PTRACE_ATTACH, order->who, NULL, NULL) == 0, "attach");
+    check(waitpid(order->who, &status, 0) == order->who, "wait for the program");
+    usleep(300000);
+    for (size_t i = 0; i + sizeof word <= order->n; i += 512) {
+        errno = 0;
+        word = ptrace(PTRACE_PEEKDATA, order->who, (char *)order->at + i, NULL);
+        if (errno)
+            show_result("peek", -1);
+        sum = (sum << 1 | (sum < 0)) ^ word;
+    }
+    printf("peeked %lx\n", (unsigned long)sum);
+    check(ptrace(PTRACE_DETACH, order->who, NULL, NULL) == 0, "detach");
+    fflush(stdout);
+}
+
 static void carry_out(const struct order *order)
 {
     struct iovec there = {order->at, order->n}, here = {malloc(order->n + 1), order->n};
@@ -923,6 +947,9 @@ static void carry_out(const struct order *order)
         break;
     case STORE_INTO_SOURCE:
         memset(mapped + (1 << 20), 'n', 4 << 20);
+        break;
+    case TRACE:
+        trace(order);
         break;
     case STOP:
         kill(order->who, SIGSTOP);
@@ -980,7 +1007,7 @@ static void other_process_writes(void)
 }
 
 /* The source of these is a file of the run's own. */
-static void from_changing_file(void)
+static void begin_changing_file(int before)
 {
     close(in);
     in = open("../changing", O_RDWR | O_CLOEXEC);
@@ -988,7 +1015,12 @@ static void from_changing_file(void)
     int again = open("other", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     dup3(again, out, O_CLOEXEC);
     close(again);
-    pairs(BEFORE);
+    pairs(before);
+}
+
+static void from_changing_file(void)
+{
+    begin_changing_file(BEFORE);
 }
 
 #define MEANWHILE(name, what)                                       \
@@ -1048,6 +1080,17 @@ static void stopped_and_continued(void)
     put();
 }
 
+static void looked_at_by_a_debugger(void)
+{
+    get();
+    tell(TRACE, buffer, length);
+    put();
+    pairs(2);
+    get();
+    tell(TRACE, buffer, length);
+    put();
+}
+
 /* ---- more that other programs do to the files ---- */
 
 static void overwrite_copy(void)
@@ -1103,9 +1146,10 @@ static void copy_overwritten_before_the_write(void)
 /* Of what lies before the mark the copy may have other bytes than the source. */
 static void reads_again_what_it_has_changed(void)
 {
-    from_changing_file();
+    begin_changing_file(3);
     check(pwrite(out, "changed", 7, 4096) == 7, "change the copy");
-    pairs(30);
+    /* Another copy is begun, with enough to come to be lazy. */
+    pairs(20);
     off_t at = lseek(in, 0, SEEK_CUR);
     lseek(in, 0, SEEK_SET);
     get();
@@ -1120,6 +1164,20 @@ static void source_overwritten_and_its_time_set_back(void)
     get();
     tell(OVERWRITE_QUIETLY, NULL, 0);
     show("as it was");
+}
+
+/* Then the copy alone has the bytes, though it is not quite as it was. */
+static void source_overwritten_and_the_copy_given_rights_raw(void)
+{
+    char other[65536];
+    from_changing_file();
+    off_t at = lseek(in, 0, SEEK_CUR);
+    get();
+    memset(other, 'Z', sizeof other);
+    show_raw("pwrite", raw4(SYS_pwrite64, in, (long)other, sizeof other, at));
+    show_raw("fchmod", raw3(SYS_fchmod, out, 0640, 0));
+    show("as it was");
+    put();
 }
 
 static void source_mapped_and_changed(void)
@@ -1252,6 +1310,60 @@ static void names_from_the_buffer(void)
     show_result("named by the buffer", fd < 0 ? fd : 0);
     show_result("unlink", unlink(buffer + 30000));
     put();
+}
+
+/* The time of the last read, where the file system keeps it. */
+static void time_of_access(void)
+{
+    struct timespec late;
+    struct stat st;
+    buffer = inner();
+    length = 15 * PAGE;
+    pairs(10);
+    usleep(30000);
+    clock_gettime(CLOCK_REALTIME_COARSE, &late);
+    usleep(30000);
+    pairs(10);
+    close(in);
+    check(stat("../source", &st) == 0, "look at the source");
+    printf("read since: %d\n",
+           st.st_atim.tv_sec > late.tv_sec || (st.st_atim.tv_sec == late.tv_sec && st.st_atim.tv_nsec > late.tv_nsec));
+}
+
+/* The number of the source's descriptor is given to another of the same file, by which nothing can be read. */
+static void source_for_writing_alone_raw(void)
+{
+    from_changing_file();
+    buffer = inner();
+    length = 15 * PAGE;
+    pairs(5);
+    int fd = open("../changing", O_WRONLY | O_CLOEXEC);
+    lseek(fd, lseek(in, 0, SEEK_CUR) + (off_t)length, SEEK_SET);
+    raw3(SYS_dup3, fd, in, O_CLOEXEC);
+    close(fd);
+    get();
+}
+
+/* Whatever is started for a copy must not be the first process there: with its end nothing can be started any more. */
+static void first_of_a_new_pid_namespace(void)
+{
+    rest();
+    close(in);
+    close(out);
+    show_result("unshare", unshare(CLONE_NEWPID));
+    in = open("../source", O_RDONLY | O_CLOEXEC);
+    out = open("other", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    rest();
+    close(in);
+    close(out);
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(3);
+        show_result("forked", child < 0 ? -1 : 0);
+        if (child > 0)
+            wait_for(child);
+    }
 }
 
 /* ---- the kernel looks ---- */
@@ -1737,14 +1849,20 @@ static void not_to_be_looked_into(void)
     put();
 }
 
+static long call(bool raw, long number, long a, long b, long c, long d)
+{
+    long result = raw ? raw4(number, a, b, c, d) : syscall(number, a, b, c, d, NULL, 0);
+    return result < 0 ? -1 : result;
+}
+
 /* io_uring(7), of two entries: its buffer stays pinned, whatever becomes of the memory. */
-static void pinned_and_written(void)
+static void pinned_and_written_by(bool raw)
 {
     struct io_uring_params how = {0};
     struct iovec pinned = {inner(), inner_size()};
-    int ring = (int)syscall(SYS_io_uring_setup, 2, &how);
+    int ring = (int)call(raw, SYS_io_uring_setup, 2, (long)&how, 0, 0);
     int seen = open("seen", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &pinned, 1) != 0) {
+    if (ring < 0 || call(raw, SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, (long)&pinned, 1) != 0) {
         puts("not to be had");
         return;
     }
@@ -1758,8 +1876,18 @@ static void pinned_and_written(void)
         .opcode = IORING_OP_WRITE_FIXED, .fd = seen, .addr = (uintptr_t)inner(), .len = (unsigned)inner_size()};
     *(unsigned *)(queue + how.sq_off.array) = 0;
     __atomic_store_n((unsigned *)(queue + how.sq_off.tail), 1, __ATOMIC_RELEASE);
-    show_result("written", syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0));
+    show_result("written", call(raw, SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS));
     put();
+}
+
+static void pinned_and_written(void)
+{
+    pinned_and_written_by(false);
+}
+
+static void pinned_and_written_raw(void)
+{
+    pinned_and_written_by(true);
 }
 
 static void locks_future_memory(void)
@@ -1772,6 +1900,39 @@ static void locks_future_memory(void)
     get();
     show("seen");
     put();
+}
+
+/* The copy that comes after is begun with that. */
+static void locks_future_memory_first_raw(void)
+{
+    rest();
+    close(in);
+    close(out);
+    show_raw("lock", raw3(SYS_mlockall, MCL_FUTURE, 0, 0));
+    in = open("../source", O_RDONLY | O_CLOEXEC);
+    out = open("other", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    pairs(BEFORE);
+    get();
+    show("seen");
+    put();
+}
+
+/* A copy by a program that may not start what it needs to be lazy, nor ask whether it may. */
+static void execs_under_a_filter_raw(void)
+{
+    struct sock_filter lines[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof lines / sizeof *lines, lines};
+    rest();
+    fflush(stdout);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    show_raw("filter", raw4(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, (long)&filter, 0));
+    execlp("dd", "dd", "if=../source", "of=other", "bs=64k", "status=none", NULL);
 }
 
 /* ---- the table ---- */
@@ -1925,6 +2086,14 @@ static const struct act {
     ACT(guards_come_and_go),
     ACT(not_to_be_looked_into),
     ACT(pinned_and_written),
+    ACT(pinned_and_written_raw),
+    ACT(time_of_access),
+    ACT(locks_future_memory_first_raw),
+    ACT(execs_under_a_filter_raw),
+    ACT(source_for_writing_alone_raw),
+    ACT(first_of_a_new_pid_namespace),
+    ACT(source_overwritten_and_the_copy_given_rights_raw),
+    ACT(looked_at_by_a_debugger),
     ACT(emptied_in_pieces),
     ACT(mapped_over_in_pieces),
 };

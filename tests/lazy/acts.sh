@@ -8,6 +8,15 @@ acts=$build/tests/lazy/acts
 # Far beyond what any of them takes, also on a busy machine.
 limit=30
 
+# The times of access are to be seen.
+mount_xfs() {
+    mount_image xfs 1G strictatime mkfs.xfs -q -m reflink=1
+}
+
+mount_btrfs() {
+    mount_image btrfs 1G strictatime mkfs.btrfs -q
+}
+
 # The acts that change their source have one of their own, afresh for each run.
 own_source() {
     rm -f ../changed
