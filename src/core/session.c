@@ -247,6 +247,7 @@ void session_start(struct session *s, const struct candidate *c)
     s->mark = s->frontier = c->to;
     s->window = s->engine->first_step;
     s->untouched = true;
+    s->cuttable = false;
     s->stream = unseen_holds(&streamed, c->destination);
     s->standard = c->destination <= STDERR_FILENO && s->engine->freezes_source;
     s->put.n = 0;

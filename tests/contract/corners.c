@@ -24,6 +24,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/shm.h>
@@ -1358,6 +1359,22 @@ static void copy_is_cloned_to(void)
     say("size", size_of_copy());
 }
 
+/* It may write, and not truncate: Landlock knows of that since Linux 6.2. Where it does not, nothing is forbidden. */
+static void truncating_is_forbidden(void)
+{
+    const uint64_t truncating = (uint64_t)1 << 14;
+    long rules = syscall(444 /* landlock_create_ruleset */, &truncating, sizeof(truncating), 0);
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (rules >= 0 && syscall(446 /* landlock_restrict_self */, rules, 0) < 0)
+        die("landlock");
+    close(copy);
+    copy = open("copy", O_WRONLY);
+    copy_blocks(HALF);
+    say_place();
+    copy_blocks(3);
+}
+
 /* ---- by names that lead to the copy all the same ------------------------------------------------------ */
 
 static void cloned_from_in_mid_copy(void)
@@ -1600,6 +1617,7 @@ static const struct corner {
     CORNER(copy_is_given_other_attributes),
     CORNER(copy_is_written_and_dated_back),
     CORNER(copy_is_cloned_to),
+    CORNER(truncating_is_forbidden),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
     CORNER(number_is_used_by_a_child_in_our_memory),
