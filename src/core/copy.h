@@ -339,6 +339,12 @@ static inline void copy_closing(int first, int last)
 void copy_finish(void);
 
 /*
+ * As copy_finish(), and also where no copy is known yet: nothing of the library runs any more before the process ends. Costs no
+ * system call then.
+ */
+void copy_last(void);
+
+/*
  * As copy_finish(), where the process is about to forbid itself system calls: from now on the library makes none. Nothing more is
  * offloaded then in the parent of a child of vfork() that does so.
  */

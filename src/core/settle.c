@@ -157,6 +157,16 @@ void copy_finish(void)
     table_leave(blocked);
 }
 
+void copy_last(void)
+{
+    if (!owned_by_child())
+        settle_finished = true;
+    /* Who begins one shows his place in the table before he looks whether it is over (begin.c): one sees the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (copy_watching())
+        copy_finish();
+}
+
 /* Whether it is the child would have to be asked of the kernel, later as well. */
 void copy_finish_for_filter(void)
 {

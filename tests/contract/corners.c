@@ -778,6 +778,29 @@ static void copies_in_a_quick_exit_handler(void)
     quick_exit(4);
 }
 
+static bool wanted_at_the_last;
+
+static void copies_at_the_last(int status, void *nothing)
+{
+    (void)status;
+    (void)nothing;
+    if (wanted_at_the_last)
+        copies_half();
+}
+
+/* What is asked for so early runs when all else has run, destructors too. */
+static void ask_for_the_last_turn(void)
+{
+    on_exit(copies_at_the_last, NULL);
+}
+
+static void (*const before_all)(void) __attribute__((section(".preinit_array"), used)) = ask_for_the_last_turn;
+
+static void copies_after_all_destructors(void)
+{
+    wanted_at_the_last = true;
+}
+
 static void *many_copies(void *number)
 {
     char own[BLOCK];
@@ -1585,6 +1608,7 @@ static const struct corner {
     CORNER(main_thread_ends_first),
     CORNER(copies_in_an_exit_handler),
     CORNER(copies_in_a_quick_exit_handler),
+    CORNER(copies_after_all_destructors),
     CORNER(many_threads_copy),
     CORNER(another_thread_forks),
     CORNER(names_exchanged),
