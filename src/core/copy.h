@@ -345,6 +345,12 @@ void copy_finish(void);
 void copy_last(void);
 
 /*
+ * As copy_finish(), where threads of the process come to have tables of descriptors of their own: one number then means a file to
+ * one thread and another to the next.
+ */
+void copy_finish_for_tables(void);
+
+/*
  * As copy_finish(), where the process is about to forbid itself system calls: from now on the library makes none. Nothing more is
  * offloaded then in the parent of a child of vfork() that does so.
  */

@@ -167,6 +167,12 @@ void copy_last(void)
         copy_finish();
 }
 
+void copy_finish_for_tables(void)
+{
+    if (!*underway_single)
+        copy_last();
+}
+
 /* Whether it is the child would have to be asked of the kernel, later as well. */
 void copy_finish_for_filter(void)
 {

@@ -119,6 +119,8 @@ static int close_around(unsigned first, unsigned last, int flags)
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
+    if (flags & (int)CLOSE_RANGE_UNSHARE)
+        copy_finish_for_tables();
     if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
         closing_range((int)first, last > INT_MAX ? INT_MAX : (int)last);
     return close_around(first, last, flags);

@@ -5,6 +5,8 @@
 
 #include "../core/handed.h"
 
+#include <linux/close_range.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -98,6 +100,14 @@ EXPORT int prctl(int option, ...)
     if (option == PR_SET_SECCOMP)
         copy_finish_for_filter();
     return original_prctl(option, a[0], a[1], a[2], a[3]);
+}
+
+EXPORT int unshare(int flags)
+{
+    if (flags & CLONE_FILES)
+        copy_finish_for_tables();
+    process_handover();
+    return original_unshare(flags);
 }
 
 /* Who waits for children of all kinds would find the filler. */
@@ -204,6 +214,12 @@ static bool forbids_reading(long number, const long a[6])
            number == SYS_pkey_mprotect || number == SYS_shmat;
 }
 
+static bool parts_tables(long number, const long a[6])
+{
+    return (number == SYS_unshare && a[0] & CLONE_FILES) ||
+           (number == SYS_close_range && a[2] & (long)CLOSE_RANGE_UNSHARE);
+}
+
 static void before_system_call(long number, long a, long b)
 {
     if (number == SYS_close)
@@ -236,6 +252,8 @@ EXPORT long syscall(long number, ...)
         handed_lock_taken();
     if (forbids_reading(number, a))
         copy_forbidding();
+    if (parts_tables(number, a))
+        copy_finish_for_tables();
     if (shares_descriptors(number)) {
         owned_forget_all();
         handed_forget();

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -1382,6 +1383,84 @@ static void copy_is_cloned_to(void)
     say("size", size_of_copy());
 }
 
+static pthread_barrier_t turn_of_tables;
+
+static void wait_for_turn(void)
+{
+    pthread_barrier_wait(&turn_of_tables);
+}
+
+/* To this thread the copy's number comes to mean another file. */
+static void *copies_by_the_same_number(void *part)
+{
+    char own[BLOCK];
+    int from;
+
+    ((void (*)(void))part)();
+    wait_for_turn();
+    wait_for_turn();
+    close(copy);
+    if (open("other", O_RDWR | O_CREAT | O_TRUNC, 0644) != copy)
+        die("open");
+    from = open("../source", O_RDONLY);
+    for (int done = 0; done < 5; done++)
+        if (read(from, own, BLOCK) != BLOCK || write(copy, own, BLOCK) != BLOCK)
+            die("copy");
+    wait_for_turn();
+    return NULL;
+}
+
+static void with_another_table(void part(void))
+{
+    pthread_t thread;
+
+    pthread_barrier_init(&turn_of_tables, NULL, 2);
+    pthread_create(&thread, NULL, copies_by_the_same_number, (void *)part);
+    wait_for_turn();
+    copy_blocks(HALF);
+    wait_for_turn();
+    wait_for_turn();
+    say_place();
+    copy_blocks(3);
+    pthread_join(thread, NULL);
+}
+
+static void part_by_unshare(void)
+{
+    if (unshare(CLONE_FILES) < 0)
+        die("unshare");
+}
+
+static void thread_with_its_own_descriptors(void)
+{
+    with_another_table(part_by_unshare);
+}
+
+/* Since glibc 2.34. */
+int close_range(unsigned first, unsigned last, int flags) __attribute__((weak));
+
+static void part_by_closing(void)
+{
+    if (!close_range || close_range(4000, 4000, 2 /* CLOSE_RANGE_UNSHARE */) < 0)
+        part_by_unshare();
+}
+
+static void thread_closes_in_its_own_table(void)
+{
+    with_another_table(part_by_closing);
+}
+
+static void part_by_number(void)
+{
+    if (syscall(SYS_unshare, CLONE_FILES) < 0)
+        die("unshare");
+}
+
+static void thread_with_its_own_descriptors_by_number(void)
+{
+    with_another_table(part_by_number);
+}
+
 /* It may write, and not truncate: Landlock knows of that since Linux 6.2. Where it does not, nothing is forbidden. */
 static void truncating_is_forbidden(void)
 {
@@ -1641,6 +1720,9 @@ static const struct corner {
     CORNER(copy_is_given_other_attributes),
     CORNER(copy_is_written_and_dated_back),
     CORNER(copy_is_cloned_to),
+    CORNER(thread_with_its_own_descriptors),
+    CORNER(thread_closes_in_its_own_table),
+    CORNER(thread_with_its_own_descriptors_by_number),
     CORNER(truncating_is_forbidden),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
