@@ -1059,6 +1059,21 @@ static void source_is_sent(void)
     say("access time moved", after.st_atim.tv_sec != before.st_atim.tv_sec);
 }
 
+/* The kernel refuses them for where they would end, though the source has ended long before. */
+static void sent_beyond_the_last_offset(void)
+{
+    copy_blocks(HALF);
+    say("sendfile", sendfile(copy, source, NULL, INT64_MAX));
+    say("sendfile", sendfile(copy, source, NULL, SIZE_MAX));
+    say_place();
+    if (lseek(copy, INT64_MAX - 2 * BLOCK, SEEK_SET) < 0)
+        die("lseek");
+    say("sendfile", sendfile(copy, source, NULL, 4 * BLOCK));
+    if (lseek(copy, HALF * BLOCK, SEEK_SET) < 0)
+        die("lseek");
+    copy_blocks(3);
+}
+
 static void written_in_the_background(void)
 {
     struct aiocb request = {.aio_fildes = copy, .aio_buf = "a marker", .aio_nbytes = 8, .aio_offset = 4096};
@@ -1704,6 +1719,7 @@ static const struct corner {
     CORNER(watched_at_each_write),
     CORNER(source_is_read),
     CORNER(source_is_sent),
+    CORNER(sent_beyond_the_last_offset),
     CORNER(written_in_the_background),
     CORNER(written_in_the_background_later),
     CORNER(read_in_the_background_later),
