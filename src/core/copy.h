@@ -339,8 +339,8 @@ static inline void copy_closing(int first, int last)
 void copy_finish(void);
 
 /*
- * As copy_finish(), and also where no copy is known yet: nothing of the library runs any more before the process ends. Costs no
- * system call then.
+ * As copy_finish(), and also where no copy is known yet: the library comes to its end before the process does, or another process
+ * comes to close this one's descriptors. Costs no system call then.
  */
 void copy_last(void);
 

@@ -15,12 +15,13 @@
 #include <sys/wait.h>
 
 /*
- * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
+ * A HANDOVER, LENDING, CLONING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
  * execl(3) and clone(2) take any number of arguments. So the hook keeps the registers that carry arguments, calls one of
  * these, puts the registers back and jumps to the original.
  */
 void process_handover(void) FOR_ASSEMBLY;
 void process_lending(void) FOR_ASSEMBLY;
+void process_cloning(int (*function)(void *), void *stack, int flags) FOR_ASSEMBLY;
 void process_threading(void) FOR_ASSEMBLY;
 void process_ending(void) FOR_ASSEMBLY;
 
@@ -37,6 +38,25 @@ void process_lending(void)
     process_handover();
     if (!copy_over())
         owned_lend();
+}
+
+/*
+ * A child that shares the table of descriptors closes this process's, and is not told from outside; a thread made so is not in
+ * glibc's count.
+ */
+static bool shares_table(unsigned long flags)
+{
+    return flags & (CLONE_FILES | CLONE_THREAD);
+}
+
+/* It has the arguments of clone(2), as far as they matter. */
+void process_cloning(int (*function)(void *), void *stack, int flags)
+{
+    (void)function;
+    (void)stack;
+    if (shares_table((unsigned)flags))
+        copy_last();
+    process_lending();
 }
 
 void process_threading(void)
@@ -70,6 +90,7 @@ void process_ending(void)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
 #define LENDING(name) GO_ON(name, process_lending)
+#define CLONING(name) GO_ON(name, process_cloning)
 #define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
 
@@ -214,6 +235,14 @@ static bool forbids_reading(long number, const long a[6])
            number == SYS_pkey_mprotect || number == SYS_shmat;
 }
 
+static bool clones_with_table(long number, const long a[6])
+{
+    uint64_t flags;
+    if (number == SYS_clone3)
+        return !compare_fetch(&flags, (const void *)a[0], sizeof flags) || shares_table(flags);
+    return number == SYS_clone && shares_table((unsigned long)a[0]);
+}
+
 static bool parts_tables(long number, const long a[6])
 {
     return (number == SYS_unshare && a[0] & CLONE_FILES) ||
@@ -252,6 +281,8 @@ EXPORT long syscall(long number, ...)
         handed_lock_taken();
     if (forbids_reading(number, a))
         copy_forbidding();
+    if (clones_with_table(number, a))
+        copy_last();
     if (parts_tables(number, a))
         copy_finish_for_tables();
     if (shares_descriptors(number)) {

@@ -1476,6 +1476,66 @@ static void thread_with_its_own_descriptors_by_number(void)
     with_another_table(part_by_number);
 }
 
+static int told[2], answer[2];
+
+static int closes_the_copy(void *nothing)
+{
+    char word;
+
+    if (read(told[0], &word, 1) == 1)
+        close(copy);
+    return nothing || write(answer[1], "", 1) != 1;
+}
+
+/* A child that has not a copy of what is open, but the very same descriptors. */
+static void closed_by_a_child(int flags)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    char word;
+    pid_t child;
+
+    close(copy);
+    if (pipe(told) < 0 || pipe(answer) < 0)
+        die("pipe");
+    child = clone(closes_the_copy, stack + sizeof(stack), flags | CLONE_FILES | SIGCHLD, NULL);
+    copy = open("copy", O_WRONLY | O_TRUNC);
+    copy_blocks(HALF);
+    if (child < 0 || write(told[1], "", 1) != 1 || read(answer[0], &word, 1) != 1)
+        die("child");
+    say("close", close(copy));
+    waitpid(child, NULL, 0);
+}
+
+static void closed_by_a_child_with_our_descriptors(void)
+{
+    closed_by_a_child(0);
+}
+
+static void closed_by_a_child_with_all_of_ours(void)
+{
+    closed_by_a_child(CLONE_VM);
+}
+
+/* Its child is started without libc's clone(3), and has no stack of its own. */
+static void closed_by_a_child_by_number(void)
+{
+    char word;
+    pid_t child;
+
+    close(copy);
+    if (pipe(told) < 0 || pipe(answer) < 0)
+        die("pipe");
+    child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+    copy = child == 0 ? copy : open("copy", O_WRONLY | O_TRUNC);
+    if (child == 0)
+        _exit(closes_the_copy(NULL));
+    copy_blocks(HALF);
+    if (child < 0 || write(told[1], "", 1) != 1 || read(answer[0], &word, 1) != 1)
+        die("child");
+    say("close", close(copy));
+    waitpid(child, NULL, 0);
+}
+
 /* It may write, and not truncate: Landlock knows of that since Linux 6.2. Where it does not, nothing is forbidden. */
 static void truncating_is_forbidden(void)
 {
@@ -1739,6 +1799,9 @@ static const struct corner {
     CORNER(thread_with_its_own_descriptors),
     CORNER(thread_closes_in_its_own_table),
     CORNER(thread_with_its_own_descriptors_by_number),
+    CORNER(closed_by_a_child_with_our_descriptors),
+    CORNER(closed_by_a_child_with_all_of_ours),
+    CORNER(closed_by_a_child_by_number),
     CORNER(truncating_is_forbidden),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
