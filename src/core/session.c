@@ -471,9 +471,7 @@ bool session_write(struct session *s, const struct program_write *w)
 
 bool session_signal_waits(const struct session *s)
 {
-    uint64_t pending = 0;
-    KERNEL(SYS_rt_sigpending, &pending, sizeof pending);
-    return pending & ~s->blocked;
+    return signals_wait(s->blocked);
 }
 
 /* As frontier_reach(), until a signal waits, or another thread that wants the session settled. */

@@ -139,7 +139,7 @@ long session_clock(void);
 /* The engine's last call took so long: smaller windows for one that is slow here, larger ones for a fast one. */
 void session_adapt(struct session *session, long ns);
 
-/* A signal that the program does not block has come: a copy in the kernel would end early and say how far it got. */
+/* A signal has come that the program neither blocks nor ignores: a copy in the kernel would end early and say how far it got. */
 bool session_signal_waits(const struct session *session);
 
 /* Whether the destination's descriptor has one of these status flags (F_GETFL, fcntl(2)). */
