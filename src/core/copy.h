@@ -321,6 +321,16 @@ static inline int copy_duplicated(int from, int fd)
     return fd;
 }
 
+/* Tells that `fd`, if it is not negative, has come to mean what another process, or another number, means too. */
+static inline void copy_received(int fd)
+{
+    if (fd < 0)
+        return;
+    recogniser_forget(fd);
+    owned_set(fd, false);
+    copy_settle(fd);
+}
+
 /* Tells that the descriptors from `first` to `last` are about to be closed: their copies end and are reported. */
 static inline void copy_closing(int first, int last)
 {

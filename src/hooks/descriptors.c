@@ -282,6 +282,16 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
     return all_shared_by(messages, original_sendmmsg(fd, messages, count, flags), copy_given_away);
 }
 
+#if __GLIBC_PREREQ(2, 36)
+int pidfd_getfd(int process, int fd, unsigned flags);
+EXPORT int pidfd_getfd(int process, int fd, unsigned flags)
+{
+    int fetched = original_pidfd_getfd(process, fd, flags);
+    copy_received(fetched);
+    return fetched;
+}
+#endif
+
 static void forget_received(int fd)
 {
     owned_set(fd, false);

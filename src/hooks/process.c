@@ -263,6 +263,20 @@ static void before_system_call(long number, long a, long b)
         copy_settle_all();
 }
 
+/*
+ * What the number that it returns means is not this process's alone, or known by another number as well. The number may have been
+ * an own file's until it was closed unseen, or be one in whose place another is put.
+ */
+static bool gives_descriptor(long number, long command)
+{
+#if defined(SYS_dup2)
+    if (number == SYS_dup2)
+        return true;
+#endif
+    return number == SYS_dup || number == SYS_dup3 || number == SYS_pidfd_getfd ||
+           (number == SYS_fcntl && (command == F_DUPFD || command == F_DUPFD_CLOEXEC));
+}
+
 EXPORT long syscall(long number, ...)
 {
     long a[6];
@@ -291,5 +305,8 @@ EXPORT long syscall(long number, ...)
     }
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
-    return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    long result = original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (gives_descriptor(number, a[1]))
+        copy_received((int)result);
+    return result;
 }

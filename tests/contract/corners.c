@@ -371,6 +371,87 @@ static void passed_by_number_before_the_copy(void)
     passed_as(0, true);
 }
 
+/* Since glibc 2.36. */
+int pidfd_getfd(int process, int fd, unsigned flags) __attribute__((weak));
+
+/* The child's description, by a number that was an own file's until it was closed, which was not told to anybody. */
+static void fetched(bool by_number)
+{
+    int ends[2], process, theirs, old;
+    char byte = 0;
+    DIR *directory;
+    pid_t child;
+
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    child = fork();
+    if (child == 0) {
+        open_both();
+        if (write(ends[1], &copy, sizeof(copy)) != sizeof(copy) || read(ends[1], &byte, 1) != 1 ||
+            lseek(copy, 0, SEEK_END) < 0 || write(copy, "a marker", 8) != 8 || write(ends[1], &byte, 1) != 1)
+            _exit(1);
+        _exit(0);
+    }
+    source = open("../source", O_RDONLY);
+    process = (int)syscall(434 /* pidfd_open */, child, 0);
+    if (process < 0 || read(ends[0], &theirs, sizeof(theirs)) != sizeof(theirs))
+        die("child");
+    directory = fdopendir(open(".", O_RDONLY));
+    old = dirfd(directory);
+    closedir(directory);
+    if (by_number || !pidfd_getfd)
+        copy = (int)syscall(438 /* pidfd_getfd */, process, theirs, 0);
+    else
+        copy = pidfd_getfd(process, theirs, 0);
+    if (copy != old)
+        die("pidfd_getfd");
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    copy_blocks(3);
+    wait(NULL);
+    say_place();
+}
+
+static void fetched_with_an_old_number(void)
+{
+    fetched(false);
+}
+
+static void fetched_by_number_with_an_old_number(void)
+{
+    fetched(true);
+}
+
+/* The number of an own file is given the description that a child has too. */
+static void doubled_by_number(void)
+{
+    int ends[2], other = open("other", O_RDWR | O_CREAT, 0644);
+    char byte = 0;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        if (read(ends[1], &byte, 1) != 1 || lseek(copy, 0, SEEK_END) < 0 || write(copy, "a marker", 8) != 8 ||
+            write(ends[1], &byte, 1) != 1)
+            _exit(1);
+        _exit(0);
+    }
+    close(other);
+    other = open("other", O_RDWR);
+    if (syscall(SYS_dup3, copy, other, 0) != other)
+        die("dup3");
+    copy = other;
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    copy_blocks(3);
+    wait(NULL);
+    say_place();
+}
+
 /* The program is sent a description that its sender goes on to use; its number was one of its own before. */
 static void received_with_an_old_number(void)
 {
@@ -1741,6 +1822,9 @@ static const struct corner {
     CORNER(high_duplicate_passed_before_the_copy),
     CORNER(passed_by_number_before_the_copy),
     CORNER(received_with_an_old_number),
+    CORNER(fetched_with_an_old_number),
+    CORNER(fetched_by_number_with_an_old_number),
+    CORNER(doubled_by_number),
     CORNER(puts_on_standard_output),
     CORNER(perror_on_standard_error),
     CORNER(stream_flushes_by_itself),
