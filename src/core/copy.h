@@ -352,7 +352,7 @@ void copy_finish(void);
  * As copy_finish(), and also where no copy is known yet: the library comes to its end before the process does, or another process
  * comes to close this one's descriptors. Costs no system call then.
  */
-void copy_last(void);
+void copy_finish_for_good(void);
 
 /*
  * As copy_finish(), where threads of the process come to have tables of descriptors of their own: one number then means a file to

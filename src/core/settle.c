@@ -157,7 +157,7 @@ void copy_finish(void)
     table_leave(blocked);
 }
 
-void copy_last(void)
+void copy_finish_for_good(void)
 {
     if (!owned_by_child())
         settle_finished = true;
@@ -170,10 +170,10 @@ void copy_last(void)
 void copy_finish_for_tables(void)
 {
     if (!*underway_single)
-        copy_last();
+        copy_finish_for_good();
 }
 
-/* Whether it is the child would have to be asked of the kernel, later as well. */
+/* Nobody asks any more whether this is a child in another's memory: that would be a system call, now and later (owned.h). */
 void copy_finish_for_filter(void)
 {
     copy_finish();

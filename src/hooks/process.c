@@ -55,7 +55,7 @@ void process_cloning(int (*function)(void *), void *stack, int flags)
     (void)function;
     (void)stack;
     if (shares_table((unsigned)flags))
-        copy_last();
+        copy_finish_for_good();
     process_lending();
 }
 
@@ -296,7 +296,7 @@ EXPORT long syscall(long number, ...)
     if (forbids_reading(number, a))
         copy_forbidding();
     if (clones_with_table(number, a))
-        copy_last();
+        copy_finish_for_good();
     if (parts_tables(number, a))
         copy_finish_for_tables();
     if (shares_descriptors(number)) {

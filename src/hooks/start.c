@@ -44,5 +44,5 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
  */
 __attribute__((destructor)) static void finish(void)
 {
-    copy_last();
+    copy_finish_for_good();
 }
