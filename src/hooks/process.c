@@ -8,6 +8,7 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/fanotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -121,6 +122,22 @@ EXPORT int prctl(int option, ...)
     if (option == PR_SET_SECCOMP)
         copy_finish_for_filter();
     return original_prctl(option, a[0], a[1], a[2], a[3]);
+}
+
+/*
+ * Who lets others read, or not (FAN_CLASS_CONTENT, fanotify(7)), is asked about our own reads, too, and may make a call that waits
+ * for the thread that reads: to start a process before he answers, for one.
+ */
+static bool asks_to_be_asked(unsigned long flags)
+{
+    return flags & (FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT);
+}
+
+EXPORT int fanotify_init(unsigned flags, unsigned event_flags)
+{
+    if (asks_to_be_asked(flags))
+        copy_finish_for_good();
+    return original_fanotify_init(flags, event_flags);
 }
 
 EXPORT int unshare(int flags)
@@ -295,7 +312,7 @@ EXPORT long syscall(long number, ...)
         handed_lock_taken();
     if (forbids_reading(number, a))
         copy_forbidding();
-    if (clones_with_table(number, a))
+    if (clones_with_table(number, a) || (number == SYS_fanotify_init && asks_to_be_asked((unsigned long)a[0])))
         copy_finish_for_good();
     if (parts_tables(number, a))
         copy_finish_for_tables();

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -1557,6 +1558,43 @@ static void thread_with_its_own_descriptors_by_number(void)
     with_another_table(part_by_number);
 }
 
+/* It starts a process before it answers, as one that has a file looked at. */
+static void *answers_by_a_process(void *group)
+{
+    struct fanotify_event_metadata events[16];
+    ssize_t n;
+
+    while ((n = read(*(int *)group, events, sizeof(events))) > 0) {
+        for (struct fanotify_event_metadata *e = events; FAN_EVENT_OK(e, n); e = FAN_EVENT_NEXT(e, n)) {
+            struct fanotify_response response = {e->fd, FAN_ALLOW};
+            pid_t child = fork();
+
+            if (child == 0)
+                _exit(0);
+            waitpid(child, NULL, 0);
+            if (write(*(int *)group, &response, sizeof(response)) < 0)
+                die("answer");
+            close(e->fd);
+        }
+    }
+    return NULL;
+}
+
+/* Where the kernel knows no such events, nobody is asked. */
+static void reads_are_allowed_by_a_thread(void)
+{
+    int group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+    pthread_t thread;
+
+    alarm(30);
+    if (group >= 0 && fanotify_mark(group, FAN_MARK_ADD, FAN_ACCESS_PERM, AT_FDCWD, "../source") == 0)
+        pthread_create(&thread, NULL, answers_by_a_process, &group);
+    copy_blocks(1000);
+    say_place();
+    fflush(stdout);
+    _exit(0);
+}
+
 static int told[2], answer[2];
 
 static int closes_the_copy(void *nothing)
@@ -1883,6 +1921,7 @@ static const struct corner {
     CORNER(thread_with_its_own_descriptors),
     CORNER(thread_closes_in_its_own_table),
     CORNER(thread_with_its_own_descriptors_by_number),
+    CORNER(reads_are_allowed_by_a_thread),
     CORNER(closed_by_a_child_with_our_descriptors),
     CORNER(closed_by_a_child_with_all_of_ours),
     CORNER(closed_by_a_child_by_number),
