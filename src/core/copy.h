@@ -321,6 +321,16 @@ static inline int copy_duplicated(int from, int fd)
     return fd;
 }
 
+/* Tells that `fd`, if it is not negative, has come to mean what another process, or another number, means too. */
+static inline void copy_received(int fd)
+{
+    if (fd < 0)
+        return;
+    recogniser_forget(fd);
+    owned_set(fd, false);
+    copy_settle(fd);
+}
+
 /* Tells that the descriptors from `first` to `last` are about to be closed: their copies end and are reported. */
 static inline void copy_closing(int first, int last)
 {
@@ -337,6 +347,18 @@ static inline void copy_closing(int first, int last)
  * and reported, and none is begun any more. A child of vfork() ends nothing. What is finished already costs no system call.
  */
 void copy_finish(void);
+
+/*
+ * As copy_finish(), and also where no copy is known yet: the library comes to its end before the process does, or another process
+ * comes to close this one's descriptors. Costs no system call then.
+ */
+void copy_finish_for_good(void);
+
+/*
+ * As copy_finish(), where threads of the process come to have tables of descriptors of their own: one number then means a file to
+ * one thread and another to the next.
+ */
+void copy_finish_for_tables(void);
 
 /*
  * As copy_finish(), where the process is about to forbid itself system calls: from now on the library makes none. Nothing more is

@@ -124,9 +124,22 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
     return REASON_NONE;
 }
 
+/*
+ * Whether what is put ahead of the program can be taken back: Landlock can allow that a file is written to, and not that it is
+ * truncated. Tried where the file ends, as has just been seen.
+ */
+static bool may_cut(struct session *s)
+{
+    if (!s->cuttable)
+        s->cuttable = KERNEL(SYS_ftruncate, s->pair.destination, s->frontier) == 0;
+    return s->cuttable;
+}
+
 /* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
 static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
+    if (!may_cut(s))
+        return REASON_UNCUT;
     long began = session_clock();
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     /* What took that time may be less than the window. */

@@ -172,7 +172,8 @@ size_t copy_read_lazily(int fd, void *buffer, size_t n)
 {
     uint64_t blocked;
     struct claim claimed = {0};
-    if (n == 0 || copy_over() || !table_enter_running(&blocked))
+    /* What could not lie in memory the kernel refuses, however short the file is. */
+    if (n == 0 || !compare_is_memory(buffer, n) || copy_over() || !table_enter_running(&blocked))
         return 0;
     struct session *s = table_find_source(fd);
     size_t served = s ? serve(s, buffer, n < LONGEST_CALL ? n : LONGEST_CALL, &claimed) : 0;

@@ -247,6 +247,7 @@ void session_start(struct session *s, const struct candidate *c)
     s->mark = s->frontier = c->to;
     s->window = s->engine->first_step;
     s->untouched = true;
+    s->cuttable = false;
     s->stream = unseen_holds(&streamed, c->destination);
     s->standard = c->destination <= STDERR_FILENO && s->engine->freezes_source;
     s->put.n = 0;
@@ -482,9 +483,7 @@ bool session_write(struct session *s, const struct program_write *w)
 
 bool session_signal_waits(const struct session *s)
 {
-    uint64_t pending = 0;
-    KERNEL(SYS_rt_sigpending, &pending, sizeof pending);
-    return pending & ~s->blocked;
+    return signals_wait(s->blocked);
 }
 
 /* As frontier_reach(), until a signal waits, or another thread that wants the session settled. */

@@ -63,6 +63,7 @@ struct session {
     off_t read_at;  /* where the source's descriptor stands if nothing but lazy reads moved it (reads.c) */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
+    bool cuttable;      /* the destination's descriptor was found to allow that the file is cut back */
     bool direct;        /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
     bool stream;        /* its descriptor is a stdio stream's, whose writes no hook may see */
     bool standard;      /* its descriptor is a standard stream's, as dd's is */
@@ -138,7 +139,7 @@ long session_clock(void);
 /* The engine's last call took so long: smaller windows for one that is slow here, larger ones for a fast one. */
 void session_adapt(struct session *session, long ns);
 
-/* A signal that the program does not block has come: a copy in the kernel would end early and say how far it got. */
+/* A signal has come that the program neither blocks nor ignores: a copy in the kernel would end early and say how far it got. */
 bool session_signal_waits(const struct session *session);
 
 /* Whether the destination's descriptor has one of these status flags (F_GETFL, fcntl(2)). */

@@ -157,7 +157,23 @@ void copy_finish(void)
     table_leave(blocked);
 }
 
-/* Whether it is the child would have to be asked of the kernel, later as well. */
+void copy_finish_for_good(void)
+{
+    if (!owned_by_child())
+        settle_finished = true;
+    /* Who begins one shows his place in the table before he looks whether it is over (begin.c): one sees the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (copy_watching())
+        copy_finish();
+}
+
+void copy_finish_for_tables(void)
+{
+    if (!*underway_single)
+        copy_finish_for_good();
+}
+
+/* Nobody asks any more whether this is a child in another's memory: that would be a system call, now and later (owned.h). */
 void copy_finish_for_filter(void)
 {
     copy_finish();

@@ -5,6 +5,7 @@
 #ifndef LIBOFFLOAD_SIGNALS_H
 #define LIBOFFLOAD_SIGNALS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Blocks all signals; *blocked receives what was blocked before, as the kernel's mask (bit i: signal i + 1). */
@@ -12,6 +13,12 @@ void signals_block(uint64_t *blocked);
 
 /* Blocks these and no others. */
 void signals_restore(uint64_t blocked);
+
+/*
+ * Whether one of the others has come since. Those that the program ignores do not count: without us the kernel would not
+ * have kept them.
+ */
+bool signals_wait(uint64_t blocked);
 
 /*
  * Before waiting for a server, after signals_block(): lets through the signals that end the process at once, because

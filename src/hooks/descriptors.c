@@ -119,6 +119,8 @@ static int close_around(unsigned first, unsigned last, int flags)
 
 EXPORT int close_range(unsigned first, unsigned last, int flags)
 {
+    if (flags & (int)CLOSE_RANGE_UNSHARE)
+        copy_finish_for_tables();
     if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
         closing_range((int)first, last > INT_MAX ? INT_MAX : (int)last);
     return close_around(first, last, flags);
@@ -240,7 +242,7 @@ static void sending(int fd)
  * The descriptors in a message that has been sent or received: what they mean another process has as well, and may have
  * begun to write. A number that was received may have been an own file's until it was closed unseen.
  */
-static void shared_by(struct msghdr *message, void forget(int fd))
+static void shared_by(struct msghdr *message, void shared(int fd))
 {
     struct cmsghdr *part = message->msg_controllen ? CMSG_FIRSTHDR(message) : NULL;
     for (; part; part = CMSG_NXTHDR(message, part)) {
@@ -249,18 +251,23 @@ static void shared_by(struct msghdr *message, void forget(int fd))
         for (size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
             int fd;
             memcpy(&fd, (char *)part + at, sizeof fd);
-            recogniser_forget(fd);
-            forget(fd);
-            copy_settle(fd);
+            shared(fd);
         }
     }
 }
 
-static int all_shared_by(struct mmsghdr *messages, int count, void forget(int fd))
+static int all_shared_by(struct mmsghdr *messages, int count, void shared(int fd))
 {
     for (int i = 0; i < count; i++)
-        shared_by(&messages[i].msg_hdr, forget);
+        shared_by(&messages[i].msg_hdr, shared);
     return count;
+}
+
+static void sent_descriptor(int fd)
+{
+    recogniser_forget(fd);
+    copy_given_away(fd);
+    copy_settle(fd);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -269,7 +276,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     ssize_t sent = original_sendmsg(fd, message, flags);
     if (sent >= 0) {
         struct msghdr copy = *message;
-        shared_by(&copy, copy_given_away);
+        shared_by(&copy, sent_descriptor);
     }
     return sent;
 }
@@ -277,23 +284,28 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     sending(fd);
-    return all_shared_by(messages, original_sendmmsg(fd, messages, count, flags), copy_given_away);
+    return all_shared_by(messages, original_sendmmsg(fd, messages, count, flags), sent_descriptor);
 }
 
-static void forget_received(int fd)
+#if __GLIBC_PREREQ(2, 36)
+int pidfd_getfd(int process, int fd, unsigned flags);
+EXPORT int pidfd_getfd(int process, int fd, unsigned flags)
 {
-    owned_set(fd, false);
+    int fetched = original_pidfd_getfd(process, fd, flags);
+    copy_received(fetched);
+    return fetched;
 }
+#endif
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     ssize_t received = original_recvmsg(fd, message, flags);
     if (received >= 0)
-        shared_by(message, forget_received);
+        shared_by(message, copy_received);
     return received;
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *limit)
 {
-    return all_shared_by(messages, original_recvmmsg(fd, messages, count, flags, limit), forget_received);
+    return all_shared_by(messages, original_recvmmsg(fd, messages, count, flags, limit), copy_received);
 }

@@ -34,6 +34,7 @@
 #define HANDOVER(name)
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
+#define CLONING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #include "calls.def"
 #undef CALL
@@ -42,6 +43,7 @@
 #undef HOOK_ONLY
 #undef ENDING
 #undef LENDING
+#undef CLONING
 #undef THREADING
 
 /* copy_file_range(2) as syscall(2) makes it, with its arguments (kernelcopy.c). */

@@ -50,6 +50,7 @@ static long without_libc(void)
 #define HANDOVER(name)
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
+#define CLONING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"

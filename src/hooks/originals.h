@@ -32,6 +32,7 @@ struct mmsghdr;
 #define HANDOVER(name) extern void (*original_##name)(void);
 #define ENDING(name) HANDOVER(name)
 #define LENDING(name) HANDOVER(name)
+#define CLONING(name) HANDOVER(name)
 #define THREADING(name) HANDOVER(name)
 #define FAMILY_ALL
 #include "calls.def"
@@ -42,6 +43,7 @@ struct mmsghdr;
 #undef HOOK_ONLY
 #undef ENDING
 #undef LENDING
+#undef CLONING
 #undef THREADING
 
 /*

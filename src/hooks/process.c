@@ -5,7 +5,10 @@
 
 #include "../core/handed.h"
 
+#include <linux/close_range.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/fanotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,12 +16,13 @@
 #include <sys/wait.h>
 
 /*
- * A HANDOVER, LENDING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
+ * A HANDOVER, LENDING, CLONING, THREADING or ENDING is no C function: vfork(2) returns twice through its caller's frame, and
  * execl(3) and clone(2) take any number of arguments. So the hook keeps the registers that carry arguments, calls one of
  * these, puts the registers back and jumps to the original.
  */
 void process_handover(void) FOR_ASSEMBLY;
 void process_lending(void) FOR_ASSEMBLY;
+void process_cloning(int (*function)(void *), void *stack, int flags) FOR_ASSEMBLY;
 void process_threading(void) FOR_ASSEMBLY;
 void process_ending(void) FOR_ASSEMBLY;
 
@@ -35,6 +39,25 @@ void process_lending(void)
     process_handover();
     if (!copy_over())
         owned_lend();
+}
+
+/*
+ * A child that shares the table of descriptors closes this process's, and is not told from outside; a thread made so is not in
+ * glibc's count.
+ */
+static bool shares_table(unsigned long flags)
+{
+    return flags & (CLONE_FILES | CLONE_THREAD);
+}
+
+/* It has the arguments of clone(2), as far as they matter. */
+void process_cloning(int (*function)(void *), void *stack, int flags)
+{
+    (void)function;
+    (void)stack;
+    if (shares_table((unsigned)flags))
+        copy_finish_for_good();
+    process_lending();
 }
 
 void process_threading(void)
@@ -68,6 +91,7 @@ void process_ending(void)
 #define HANDOVER(name) GO_ON(name, process_handover)
 #define ENDING(name) GO_ON(name, process_ending)
 #define LENDING(name) GO_ON(name, process_lending)
+#define CLONING(name) GO_ON(name, process_cloning)
 #define THREADING(name) GO_ON(name, process_threading)
 #include "calls.def"
 
@@ -98,6 +122,30 @@ EXPORT int prctl(int option, ...)
     if (option == PR_SET_SECCOMP)
         copy_finish_for_filter();
     return original_prctl(option, a[0], a[1], a[2], a[3]);
+}
+
+/*
+ * Who lets others read, or not (FAN_CLASS_CONTENT, fanotify(7)), is asked about our own reads, too, and may make a call that waits
+ * for the thread that reads: to start a process before he answers, for one.
+ */
+static bool asks_to_be_asked(unsigned long flags)
+{
+    return flags & (FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT);
+}
+
+EXPORT int fanotify_init(unsigned flags, unsigned event_flags)
+{
+    if (asks_to_be_asked(flags))
+        copy_finish_for_good();
+    return original_fanotify_init(flags, event_flags);
+}
+
+EXPORT int unshare(int flags)
+{
+    if (flags & CLONE_FILES)
+        copy_finish_for_tables();
+    process_handover();
+    return original_unshare(flags);
 }
 
 /* Who waits for children of all kinds would find the filler. */
@@ -204,6 +252,20 @@ static bool forbids_reading(long number, const long a[6])
            number == SYS_pkey_mprotect || number == SYS_shmat;
 }
 
+static bool clones_with_table(long number, const long a[6])
+{
+    uint64_t flags;
+    if (number == SYS_clone3)
+        return !compare_fetch(&flags, (const void *)a[0], sizeof flags) || shares_table(flags);
+    return number == SYS_clone && shares_table((unsigned long)a[0]);
+}
+
+static bool parts_tables(long number, const long a[6])
+{
+    return (number == SYS_unshare && a[0] & CLONE_FILES) ||
+           (number == SYS_close_range && a[2] & (long)CLOSE_RANGE_UNSHARE);
+}
+
 static void before_system_call(long number, long a, long b)
 {
     if (number == SYS_close)
@@ -216,6 +278,20 @@ static void before_system_call(long number, long a, long b)
         copy_finish_for_filter();
     else if (!concerns_no_file(number))
         copy_settle_all();
+}
+
+/*
+ * What the number that it returns means is not this process's alone, or known by another number as well. The number may have been
+ * an own file's until it was closed unseen, or be one in whose place another is put.
+ */
+static bool gives_descriptor(long number, long command)
+{
+#if defined(SYS_dup2)
+    if (number == SYS_dup2)
+        return true;
+#endif
+    return number == SYS_dup || number == SYS_dup3 || number == SYS_pidfd_getfd ||
+           (number == SYS_fcntl && (command == F_DUPFD || command == F_DUPFD_CLOEXEC));
 }
 
 EXPORT long syscall(long number, ...)
@@ -236,11 +312,18 @@ EXPORT long syscall(long number, ...)
         handed_lock_taken();
     if (forbids_reading(number, a))
         copy_forbidding();
+    if (clones_with_table(number, a) || (number == SYS_fanotify_init && asks_to_be_asked((unsigned long)a[0])))
+        copy_finish_for_good();
+    if (parts_tables(number, a))
+        copy_finish_for_tables();
     if (shares_descriptors(number)) {
         owned_forget_all();
         handed_forget();
     }
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
         before_system_call(number, a[0], a[1]);
-    return original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    long result = original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (gives_descriptor(number, a[1]))
+        copy_received((int)result);
+    return result;
 }

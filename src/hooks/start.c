@@ -38,9 +38,11 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     report_open();
 }
 
-/* Runs after the program's own exit handlers, and before stdio writes out what it still holds. */
+/*
+ * Runs after the program's own exit handlers, and before stdio writes out what it still holds. Destructors of libraries that
+ * were loaded before this one run later, and may copy.
+ */
 __attribute__((destructor)) static void finish(void)
 {
-    if (copy_watching())
-        copy_finish();
+    copy_finish_for_good();
 }

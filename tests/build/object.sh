@@ -40,7 +40,7 @@ exported() {
 declared() {
     printf '%s\n' '#define FAMILY_ALL' '#define CALL(returns, name, ...) @name' \
         '#define TWIN(twin, name) @twin' '#define HANDOVER(name) @name' \
-        '#define ENDING(name) @name' '#define THREADING(name) @name' '#define LENDING(name) @name' '#define HOOK_ONLY(name) @name' "#include \"$source_tree/src/hooks/calls.def\"" |
+        '#define ENDING(name) @name' '#define THREADING(name) @name' '#define LENDING(name) @name' '#define CLONING(name) @name' '#define HOOK_ONLY(name) @name' "#include \"$source_tree/src/hooks/calls.def\"" |
         ${OFFLOAD_TEST_CC:-cc} -E -P -D_GNU_SOURCE -x c - | sed -n 's/^@ *\([A-Za-z_0-9]*\).*/\1/p' | sort -u
 }
 

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -21,9 +22,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/shm.h>
@@ -367,6 +370,87 @@ static void high_duplicate_passed_before_the_copy(void)
 static void passed_by_number_before_the_copy(void)
 {
     passed_as(0, true);
+}
+
+/* Since glibc 2.36. */
+int pidfd_getfd(int process, int fd, unsigned flags) __attribute__((weak));
+
+/* The child's description, by a number that was an own file's until it was closed, which was not told to anybody. */
+static void fetched(bool by_number)
+{
+    int ends[2], process, theirs, old;
+    char byte = 0;
+    DIR *directory;
+    pid_t child;
+
+    close(source);
+    close(copy);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    child = fork();
+    if (child == 0) {
+        open_both();
+        if (write(ends[1], &copy, sizeof(copy)) != sizeof(copy) || read(ends[1], &byte, 1) != 1 ||
+            lseek(copy, 0, SEEK_END) < 0 || write(copy, "a marker", 8) != 8 || write(ends[1], &byte, 1) != 1)
+            _exit(1);
+        _exit(0);
+    }
+    source = open("../source", O_RDONLY);
+    process = (int)syscall(434 /* pidfd_open */, child, 0);
+    if (process < 0 || read(ends[0], &theirs, sizeof(theirs)) != sizeof(theirs))
+        die("child");
+    directory = fdopendir(open(".", O_RDONLY));
+    old = dirfd(directory);
+    closedir(directory);
+    if (by_number || !pidfd_getfd)
+        copy = (int)syscall(438 /* pidfd_getfd */, process, theirs, 0);
+    else
+        copy = pidfd_getfd(process, theirs, 0);
+    if (copy != old)
+        die("pidfd_getfd");
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    copy_blocks(3);
+    wait(NULL);
+    say_place();
+}
+
+static void fetched_with_an_old_number(void)
+{
+    fetched(false);
+}
+
+static void fetched_by_number_with_an_old_number(void)
+{
+    fetched(true);
+}
+
+/* The number of an own file is given the description that a child has too. */
+static void doubled_by_number(void)
+{
+    int ends[2], other = open("other", O_RDWR | O_CREAT, 0644);
+    char byte = 0;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        if (read(ends[1], &byte, 1) != 1 || lseek(copy, 0, SEEK_END) < 0 || write(copy, "a marker", 8) != 8 ||
+            write(ends[1], &byte, 1) != 1)
+            _exit(1);
+        _exit(0);
+    }
+    close(other);
+    other = open("other", O_RDWR);
+    if (syscall(SYS_dup3, copy, other, 0) != other)
+        die("dup3");
+    copy = other;
+    copy_blocks(HALF);
+    if (write(ends[0], &byte, 1) != 1 || read(ends[0], &byte, 1) != 1)
+        die("socket");
+    copy_blocks(3);
+    wait(NULL);
+    say_place();
 }
 
 /* The program is sent a description that its sender goes on to use; its number was one of its own before. */
@@ -777,6 +861,29 @@ static void copies_in_a_quick_exit_handler(void)
     quick_exit(4);
 }
 
+static bool wanted_at_the_last;
+
+static void copies_at_the_last(int status, void *nothing)
+{
+    (void)status;
+    (void)nothing;
+    if (wanted_at_the_last)
+        copies_half();
+}
+
+/* What is asked for so early runs when all else has run, destructors too. */
+static void ask_for_the_last_turn(void)
+{
+    on_exit(copies_at_the_last, NULL);
+}
+
+static void (*const before_all)(void) __attribute__((section(".preinit_array"), used)) = ask_for_the_last_turn;
+
+static void copies_after_all_destructors(void)
+{
+    wanted_at_the_last = true;
+}
+
 static void *many_copies(void *number)
 {
     char own[BLOCK];
@@ -1032,6 +1139,21 @@ static void source_is_sent(void)
     say("sent", sendfile(copy, source, NULL, (size_t)before.st_size));
     fstat(source, &after);
     say("access time moved", after.st_atim.tv_sec != before.st_atim.tv_sec);
+}
+
+/* The kernel refuses them for where they would end, though the source has ended long before. */
+static void sent_beyond_the_last_offset(void)
+{
+    copy_blocks(HALF);
+    say("sendfile", sendfile(copy, source, NULL, INT64_MAX));
+    say("sendfile", sendfile(copy, source, NULL, SIZE_MAX));
+    say_place();
+    if (lseek(copy, INT64_MAX - 2 * BLOCK, SEEK_SET) < 0)
+        die("lseek");
+    say("sendfile", sendfile(copy, source, NULL, 4 * BLOCK));
+    if (lseek(copy, HALF * BLOCK, SEEK_SET) < 0)
+        die("lseek");
+    copy_blocks(3);
 }
 
 static void written_in_the_background(void)
@@ -1358,6 +1480,197 @@ static void copy_is_cloned_to(void)
     say("size", size_of_copy());
 }
 
+static pthread_barrier_t turn_of_tables;
+
+static void wait_for_turn(void)
+{
+    pthread_barrier_wait(&turn_of_tables);
+}
+
+/* To this thread the copy's number comes to mean another file. */
+static void *copies_by_the_same_number(void *part)
+{
+    char own[BLOCK];
+    int from;
+
+    ((void (*)(void))part)();
+    wait_for_turn();
+    wait_for_turn();
+    close(copy);
+    if (open("other", O_RDWR | O_CREAT | O_TRUNC, 0644) != copy)
+        die("open");
+    from = open("../source", O_RDONLY);
+    for (int done = 0; done < 5; done++)
+        if (read(from, own, BLOCK) != BLOCK || write(copy, own, BLOCK) != BLOCK)
+            die("copy");
+    wait_for_turn();
+    return NULL;
+}
+
+static void with_another_table(void part(void))
+{
+    pthread_t thread;
+
+    pthread_barrier_init(&turn_of_tables, NULL, 2);
+    pthread_create(&thread, NULL, copies_by_the_same_number, (void *)part);
+    wait_for_turn();
+    copy_blocks(HALF);
+    wait_for_turn();
+    wait_for_turn();
+    say_place();
+    copy_blocks(3);
+    pthread_join(thread, NULL);
+}
+
+static void part_by_unshare(void)
+{
+    if (unshare(CLONE_FILES) < 0)
+        die("unshare");
+}
+
+static void thread_with_its_own_descriptors(void)
+{
+    with_another_table(part_by_unshare);
+}
+
+/* Since glibc 2.34. */
+int close_range(unsigned first, unsigned last, int flags) __attribute__((weak));
+
+static void part_by_closing(void)
+{
+    if (!close_range || close_range(4000, 4000, 2 /* CLOSE_RANGE_UNSHARE */) < 0)
+        part_by_unshare();
+}
+
+static void thread_closes_in_its_own_table(void)
+{
+    with_another_table(part_by_closing);
+}
+
+static void part_by_number(void)
+{
+    if (syscall(SYS_unshare, CLONE_FILES) < 0)
+        die("unshare");
+}
+
+static void thread_with_its_own_descriptors_by_number(void)
+{
+    with_another_table(part_by_number);
+}
+
+/* It starts a process before it answers, as one that has a file looked at. */
+static void *answers_by_a_process(void *group)
+{
+    struct fanotify_event_metadata events[16];
+    ssize_t n;
+
+    while ((n = read(*(int *)group, events, sizeof(events))) > 0) {
+        for (struct fanotify_event_metadata *e = events; FAN_EVENT_OK(e, n); e = FAN_EVENT_NEXT(e, n)) {
+            struct fanotify_response response = {e->fd, FAN_ALLOW};
+            pid_t child = fork();
+
+            if (child == 0)
+                _exit(0);
+            waitpid(child, NULL, 0);
+            if (write(*(int *)group, &response, sizeof(response)) < 0)
+                die("answer");
+            close(e->fd);
+        }
+    }
+    return NULL;
+}
+
+/* Where the kernel knows no such events, nobody is asked. */
+static void reads_are_allowed_by_a_thread(void)
+{
+    int group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+    pthread_t thread;
+
+    alarm(30);
+    if (group >= 0 && fanotify_mark(group, FAN_MARK_ADD, FAN_ACCESS_PERM, AT_FDCWD, "../source") == 0)
+        pthread_create(&thread, NULL, answers_by_a_process, &group);
+    copy_blocks(1000);
+    say_place();
+    fflush(stdout);
+    _exit(0);
+}
+
+static int told[2], answer[2];
+
+static int closes_the_copy(void *nothing)
+{
+    char word;
+
+    if (read(told[0], &word, 1) == 1)
+        close(copy);
+    return nothing || write(answer[1], "", 1) != 1;
+}
+
+/* A child that has not a copy of what is open, but the very same descriptors. */
+static void closed_by_a_child(int flags)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    char word;
+    pid_t child;
+
+    close(copy);
+    if (pipe(told) < 0 || pipe(answer) < 0)
+        die("pipe");
+    child = clone(closes_the_copy, stack + sizeof(stack), flags | CLONE_FILES | SIGCHLD, NULL);
+    copy = open("copy", O_WRONLY | O_TRUNC);
+    copy_blocks(HALF);
+    if (child < 0 || write(told[1], "", 1) != 1 || read(answer[0], &word, 1) != 1)
+        die("child");
+    say("close", close(copy));
+    waitpid(child, NULL, 0);
+}
+
+static void closed_by_a_child_with_our_descriptors(void)
+{
+    closed_by_a_child(0);
+}
+
+static void closed_by_a_child_with_all_of_ours(void)
+{
+    closed_by_a_child(CLONE_VM);
+}
+
+/* Its child is started without libc's clone(3), and has no stack of its own. */
+static void closed_by_a_child_by_number(void)
+{
+    char word;
+    pid_t child;
+
+    close(copy);
+    if (pipe(told) < 0 || pipe(answer) < 0)
+        die("pipe");
+    child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+    copy = child == 0 ? copy : open("copy", O_WRONLY | O_TRUNC);
+    if (child == 0)
+        _exit(closes_the_copy(NULL));
+    copy_blocks(HALF);
+    if (child < 0 || write(told[1], "", 1) != 1 || read(answer[0], &word, 1) != 1)
+        die("child");
+    say("close", close(copy));
+    waitpid(child, NULL, 0);
+}
+
+/* It may write, and not truncate: Landlock knows of that since Linux 6.2. Where it does not, nothing is forbidden. */
+static void truncating_is_forbidden(void)
+{
+    const uint64_t truncating = (uint64_t)1 << 14;
+    long rules = syscall(444 /* landlock_create_ruleset */, &truncating, sizeof(truncating), 0);
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (rules >= 0 && syscall(446 /* landlock_restrict_self */, rules, 0) < 0)
+        die("landlock");
+    close(copy);
+    copy = open("copy", O_WRONLY);
+    copy_blocks(HALF);
+    say_place();
+    copy_blocks(3);
+}
+
 /* ---- by names that lead to the copy all the same ------------------------------------------------------ */
 
 static void cloned_from_in_mid_copy(void)
@@ -1547,6 +1860,9 @@ static const struct corner {
     CORNER(high_duplicate_passed_before_the_copy),
     CORNER(passed_by_number_before_the_copy),
     CORNER(received_with_an_old_number),
+    CORNER(fetched_with_an_old_number),
+    CORNER(fetched_by_number_with_an_old_number),
+    CORNER(doubled_by_number),
     CORNER(puts_on_standard_output),
     CORNER(perror_on_standard_error),
     CORNER(stream_flushes_by_itself),
@@ -1568,6 +1884,7 @@ static const struct corner {
     CORNER(main_thread_ends_first),
     CORNER(copies_in_an_exit_handler),
     CORNER(copies_in_a_quick_exit_handler),
+    CORNER(copies_after_all_destructors),
     CORNER(many_threads_copy),
     CORNER(another_thread_forks),
     CORNER(names_exchanged),
@@ -1584,6 +1901,7 @@ static const struct corner {
     CORNER(watched_at_each_write),
     CORNER(source_is_read),
     CORNER(source_is_sent),
+    CORNER(sent_beyond_the_last_offset),
     CORNER(written_in_the_background),
     CORNER(written_in_the_background_later),
     CORNER(read_in_the_background_later),
@@ -1600,6 +1918,14 @@ static const struct corner {
     CORNER(copy_is_given_other_attributes),
     CORNER(copy_is_written_and_dated_back),
     CORNER(copy_is_cloned_to),
+    CORNER(thread_with_its_own_descriptors),
+    CORNER(thread_closes_in_its_own_table),
+    CORNER(thread_with_its_own_descriptors_by_number),
+    CORNER(reads_are_allowed_by_a_thread),
+    CORNER(closed_by_a_child_with_our_descriptors),
+    CORNER(closed_by_a_child_with_all_of_ours),
+    CORNER(closed_by_a_child_by_number),
+    CORNER(truncating_is_forbidden),
     CORNER(cloned_from_in_mid_copy),
     CORNER(other_rights_by_an_old_name),
     CORNER(number_is_used_by_a_child_in_our_memory),

@@ -157,6 +157,17 @@ static void looks_once(void)
     put();
 }
 
+/* The source would fit; but the kernel asks for what no memory has room for. */
+static void reads_more_than_memory(void)
+{
+    volatile size_t all = SIZE_MAX; /* the compiler is not to know it */
+    char *at = pages_for(16 << 20);
+    pairs(2);
+    show_result("read", read(in, at, all));
+    show_result("at", lseek(in, 0, SEEK_CUR));
+    rest();
+}
+
 static void looks_at_first_byte(void)
 {
     while (get() > 0) {
@@ -1974,6 +1985,7 @@ static const struct act {
 } acts[] = {
     ACT(looks_always),
     ACT(looks_once),
+    ACT(reads_more_than_memory),
     ACT(looks_at_first_byte),
     ACT(looks_at_last_byte),
     ACT(looks_at_one_byte_in_each_page),

@@ -106,3 +106,31 @@ Test(signals, a_process_is_ended_in_the_middle)
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
+
+Test(signals, what_the_program_ignores_is_not_waited_for)
+{
+    signal(SIGINT, SIG_IGN);
+    block();
+    raise(SIGINT);
+    raise(SIGCHLD);
+    raise(SIGWINCH);
+    raise(SIGURG);
+    cr_expect_not(signals_wait(blocked), "no plain call would be cut short by them");
+    signals_restore(blocked);
+}
+
+Test(signals, what_has_a_handler_or_ends_the_process_is_waited_for)
+{
+    signal(SIGCHLD, handle);
+    block();
+    cr_expect_not(signals_wait(blocked));
+    raise(SIGCHLD);
+    cr_expect(signals_wait(blocked));
+    cr_expect_not(signals_wait(blocked | (uint64_t)1 << (SIGCHLD - 1)), "the program blocks it");
+    signals_restore(blocked);
+    block();
+    raise(SIGTERM);
+    cr_expect(signals_wait(blocked));
+    signal(SIGTERM, SIG_IGN);
+    signals_restore(blocked);
+}
