@@ -4,6 +4,7 @@
 #include "hook.h"
 
 #include "../core/handed.h"
+#include "../core/newer.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
