@@ -4,6 +4,8 @@
  *
  * What it prints, and what it leaves, must be the same with the library and without.
  */
+#include "../older.h"
+
 #include <aio.h>
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -665,7 +668,7 @@ static void handler_copies_too(void)
 /* A signal's stack of the least size there is. */
 static void handler_on_a_small_stack(void)
 {
-    size_t size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 2048;
+    size_t size = getauxval(AT_MINSIGSTKSZ) + 2048;
     char *room = mmap(NULL, 16384 + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     stack_t stack = {.ss_sp = room + 16384, .ss_size = size};
     struct sigaction action = {.sa_handler = copies_in_the_handler, .sa_flags = SA_ONSTACK};
