@@ -40,6 +40,7 @@ void process_lending(void)
 
 void process_threading(void)
 {
+    underway_loading();
     copy_settle_streams();
     copy_lazy_ending();
 }
