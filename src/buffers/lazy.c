@@ -34,8 +34,8 @@ void lazy_forget(void)
 static bool single_threaded(void)
 {
     struct stat tasks;
-    return THREADS_ARE_SEEN && *underway_single &&
-           KERNEL(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) == 0 && tasks.st_nlink == 3;
+    return THREADS_ARE_SEEN && underway_told() && KERNEL(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) == 0 &&
+           tasks.st_nlink == 3;
 }
 
 static enum reason start_filler(void)

@@ -34,4 +34,16 @@ void underway_loading(void)
     if (underway_single == &one_thread)
         underway_single = &several_threads;
 }
+
+bool underway_told(void)
+{
+    return underway_single == &one_thread;
+}
+#endif
+
+#if GLIBC_SAYS_ALWAYS && !THREADS_ARE_SEEN
+bool underway_told(void)
+{
+    return false;
+}
 #endif

@@ -32,6 +32,19 @@ extern const char *underway_single __attribute__((visibility("hidden")));
  */
 #define THREADS_ARE_SEEN __GLIBC_PREREQ(2, 34)
 
+/*
+ * Whether the process has one thread, and a hook tells before there is another: what such a process has running is settled
+ * then. Where there is no libpthread, that hook is dlopen(3)'s.
+ */
+#if THREADS_ARE_SEEN
+static inline bool underway_told(void)
+{
+    return *underway_single;
+}
+#else
+bool underway_told(void);
+#endif
+
 /* To be called by the constructor: finds glibc's word. */
 void underway_start(void);
 
