@@ -352,6 +352,8 @@ print(fcntl.fcntl(1, fcntl.F_GETOWN), fcntl.fcntl(1, fcntl.F_GETSIG), file=sys.s
 
 # Python is the one that becomes another program, and does before that what it is told to.
 python_becomes() { # yes|no STATEMENTS
+    # Before glibc 2.34 that is a library of its own, and who has it may have threads.
+    [ "$1" = no ] || ! grep -q libpthread < <(ldd "$(command -v python3)") || skip "this Python has libpthread"
     as_plain "$1" python3 -c "
 import fcntl, os, sys, threading, time
 fd = os.open('copy', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
