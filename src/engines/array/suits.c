@@ -18,12 +18,18 @@
 #endif
 #define DIO_OFFSET_ALIGN 0x9c
 
-/* Since Linux 5.5 and 5.8. */
+/* Since Linux 5.4, 5.5 and 5.8. */
 #ifndef STATX_ATTR_VERITY
 #define STATX_ATTR_VERITY 0x100000
 #endif
 #ifndef STATX_ATTR_DAX
 #define STATX_ATTR_DAX 0x200000
+#endif
+#ifndef FS_VERITY_FL
+#define FS_VERITY_FL 0x00100000
+#endif
+#ifndef FS_DAX_FL
+#define FS_DAX_FL 0x02000000
 #endif
 
 bool suits_process(void)
