@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <linux/sched.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,6 +23,11 @@
  */
 #define FILLER_FLAGS (CLONE_VM | CLONE_FILES | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID | CLONE_UNTRACED)
 
+/* struct clone_args of linux/sched.h, as Linux 5.3 has had it from the first. */
+struct start_arguments {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+};
+
 /*
  * clone3(2) with a stack that holds the argument and the function; what the function returns is the exit status. Not clone(2),
  * at which emulators that know no such process end the program (Valgrind); they have no clone3(2).
@@ -32,7 +37,7 @@ static long start_process(int (*function)(struct filler *), struct filler *f)
     void **stack = (void **)(f->stack + sizeof f->stack);
     *--stack = (void *)function;
     *--stack = f;
-    const struct clone_args how = {
+    const struct start_arguments how = {
         .flags = FILLER_FLAGS,
         .child_tid = (uintptr_t)&f->process,
         .parent_tid = (uintptr_t)&f->process,
@@ -53,13 +58,13 @@ static long start_process(int (*function)(struct filler *), struct filler *f)
                      "syscall\n"
                      "1:"
                      : "=a"(result)
-                     : "a"(SYS_clone3), "D"(&how), "S"(CLONE_ARGS_SIZE_VER0), [exit] "i"(SYS_exit_group)
+                     : "a"(SYS_clone3), "D"(&how), "S"(sizeof how), [exit] "i"(SYS_exit_group)
                      : "rcx", "r11", "memory");
     return result;
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = SYS_clone3;
     register long x0 __asm__("x0") = (long)&how;
-    register long x1 __asm__("x1") = CLONE_ARGS_SIZE_VER0;
+    register long x1 __asm__("x1") = sizeof how;
     __asm__ volatile("svc 0\n\t"
                      "cbnz x0, 1f\n\t"
                      "mov x29, #0\n\t"

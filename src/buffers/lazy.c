@@ -34,7 +34,7 @@ void lazy_forget(void)
 static bool single_threaded(void)
 {
     struct stat tasks;
-    return *underway_single && KERNEL(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) == 0 &&
+    return THREADS_ARE_SEEN && underway_told() && KERNEL(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) == 0 &&
            tasks.st_nlink == 3;
 }
 

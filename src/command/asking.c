@@ -1,12 +1,12 @@
 #include "asking.h"
 
+#include "../core/newer.h"
 #include "collect.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -143,7 +143,7 @@ bool begin_is_streamed(const struct file_state *file, int stream, int standard)
 static bool stream_may_run(const struct session *s, const struct candidate *c)
 {
     long flags = KERNEL(SYS_fcntl, c->destination, F_GETFL);
-    return c->write && *underway_single && !unseen_holds(&several, c->destination) && s->engine->freezes_source &&
+    return c->write && underway_told() && !unseen_holds(&several, c->destination) && s->engine->freezes_source &&
            !s->engine->remote && flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
 }
 
@@ -160,7 +160,7 @@ static bool may_be_mapped(const struct candidate *c)
  */
 static enum reason unseen_uses(const struct session *s, const struct candidate *c)
 {
-    bool only_written = *underway_single && c->destination != STDIN_FILENO;
+    bool only_written = underway_told() && c->destination != STDIN_FILENO;
     if (begin_is_streamed(&c->destination_state, stream_may_run(s, c) ? c->destination : -1,
                           only_written ? c->destination : -1))
         return REASON_STREAMED;

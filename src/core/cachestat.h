@@ -1,14 +1,10 @@
-/* What the page cache has of a file: cachestat(2), which the headers that this is built with may not know. */
+/* What the page cache has of a file: cachestat(2). */
 #ifndef LIBOFFLOAD_CACHESTAT_H
 #define LIBOFFLOAD_CACHESTAT_H
 
 #include "syscalls.h"
 
 #include <stdint.h>
-
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
 
 /* Pages, as struct cachestat in linux/mman.h has them. */
 struct cache_state {

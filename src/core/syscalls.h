@@ -8,7 +8,7 @@
 #ifndef LIBOFFLOAD_SYSCALLS_H
 #define LIBOFFLOAD_SYSCALLS_H
 
-#include <sys/syscall.h>
+#include "newer.h"
 
 #if defined(__x86_64__)
 /* syscall(2): number in rax, arguments in rdi rsi rdx r10 r8 r9; the instruction destroys rcx and r11. */

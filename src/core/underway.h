@@ -11,16 +11,51 @@
 
 #include "owned.h"
 
+#include <features.h>
 #include <stdbool.h>
 
 /* Writes of all threads to files that a session could have as its destination (owned.h). */
 extern unsigned underway_writes;
 
-/* Is not zero while the process has one thread alone, by glibc's own word (2.32 and later). */
+/* Whether each glibc that this build can run with has a word for it. */
+#define GLIBC_SAYS_ALWAYS __GLIBC_PREREQ(2, 32)
+
+/*
+ * Is not zero while the process has one thread alone, by glibc's own word (2.32 and later). Before, while it has no libpthread:
+ * it was not started with it, and has not called dlopen(3) since.
+ */
 extern const char *underway_single __attribute__((visibility("hidden")));
+
+/*
+ * Whether pthread_create(3) has a hook (calls.def), without which what only a program of one thread has could go on beside a
+ * thread that came unseen. That is the word of the libc that the library was built with: it can run with a newer one.
+ */
+#define THREADS_ARE_SEEN __GLIBC_PREREQ(2, 34)
+
+/*
+ * Whether the process has one thread, and a hook tells before there is another: what such a process has running is settled
+ * then. Where there is no libpthread, that hook is dlopen(3)'s.
+ */
+#if THREADS_ARE_SEEN
+static inline bool underway_told(void)
+{
+    return *underway_single;
+}
+#else
+bool underway_told(void);
+#endif
 
 /* To be called by the constructor: finds glibc's word. */
 void underway_start(void);
+
+/* The program is about to load a library, which may bring libpthread. */
+#if GLIBC_SAYS_ALWAYS
+static inline void underway_loading(void)
+{
+}
+#else
+void underway_loading(void);
+#endif
 
 /*
  * A write to `fd` is about to be made. To be called before sessions are asked for. True if it is counted, which

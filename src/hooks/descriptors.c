@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/file.h>
@@ -37,6 +36,13 @@ EXPORT int openat(int dir, const char *path, int flags, ...)
     va_end(rest);
     return copy_opened(original_openat(dir, path, flags, mode));
 }
+
+#if __GLIBC_PREREQ(2, 43)
+EXPORT int openat2(int dir, const char *path, const struct open_how *how, size_t size)
+{
+    return copy_opened(original_openat2(dir, path, how, size));
+}
+#endif
 
 EXPORT int creat(const char *path, mode_t mode)
 {

@@ -23,6 +23,7 @@
 #include <utmp.h>
 
 struct file_handle;
+struct open_how;
 struct statx;
 struct mmsghdr;
 

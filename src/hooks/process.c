@@ -4,8 +4,8 @@
 #include "hook.h"
 
 #include "../core/handed.h"
+#include "../core/newer.h"
 
-#include <linux/close_range.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/fanotify.h>
@@ -42,12 +42,19 @@ void process_lending(void)
 }
 
 /*
- * A child that shares the table of descriptors closes this process's, and is not told from outside; a thread made so is not in
- * glibc's count.
+ * A thread as pthread_create(3) makes one, by this call before glibc 2.34: of this process, with all that is its own, and counted
+ * already. Another one is in nobody's count, and may be taken for the one that made it.
  */
+static bool is_counted_thread(unsigned long flags)
+{
+    const unsigned long wanted = CLONE_THREAD | CLONE_FILES | CLONE_SETTLS;
+    return (flags & wanted) == wanted && !*underway_single;
+}
+
+/* A child that shares the table of descriptors closes this process's, and is not told from outside. */
 static bool shares_table(unsigned long flags)
 {
-    return flags & (CLONE_FILES | CLONE_THREAD);
+    return flags & (CLONE_FILES | CLONE_THREAD) && !is_counted_thread(flags);
 }
 
 /* It has the arguments of clone(2), as far as they matter. */
@@ -55,6 +62,10 @@ void process_cloning(int (*function)(void *), void *stack, int flags)
 {
     (void)function;
     (void)stack;
+    if (is_counted_thread((unsigned)flags)) {
+        process_threading();
+        return;
+    }
     if (shares_table((unsigned)flags))
         copy_finish_for_good();
     process_lending();
@@ -62,6 +73,7 @@ void process_cloning(int (*function)(void *), void *stack, int flags)
 
 void process_threading(void)
 {
+    underway_loading();
     copy_settle_streams();
     copy_lazy_ending();
 }

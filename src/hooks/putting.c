@@ -46,9 +46,6 @@ void putting_opened(const FILE *stream, const char *mode)
         __atomic_store_n(&file_functions, functions_of(stream), __ATOMIC_RELAXED);
 }
 
-/* Whether pthread_create(3) has a hook (calls.def), without which a copy could go on beside a thread that came unseen. */
-#define THREADS_ARE_SEEN __GLIBC_PREREQ(2, 34)
-
 /*
  * A file's stream, for writing alone. `putting`: whether it has been written to, which makes it one of bytes (fwide(3)); until
  * then it is none, and not wide either.

@@ -66,7 +66,8 @@ starts_of_processes() {
     list_libc
     printf '%s\n' fork _Fork vfork clone daemon forkpty system popen wordexp posix_spawn posix_spawnp pidfd_spawn pidfd_spawnp |
         sort | comm -12 - "$scratch/libc" >"$scratch/starts"
-    [ "$(wc -l <"$scratch/starts")" -ge 10 ] || fail "only these are libc's: $(cat "$scratch/starts")"
+    # Before 2.34 one of the first ten was in a library of its own, and another not there yet.
+    [ "$(wc -l <"$scratch/starts")" -ge 8 ] || fail "only these are libc's: $(cat "$scratch/starts")"
     missing=$(comm -23 "$scratch/starts" "$scratch/exported")
     [ -z "$missing" ] || fail "not hooked: $missing"
 }

@@ -251,7 +251,7 @@ servers_by_name() {
 
 # A file system that never answers: the opening of its place does not return.
 hanging() {
-    "${OFFLOAD_TEST_CC:-cc}" -shared -fPIC -o hang.so -x c - <<'END' || skip "there is no C compiler"
+    "${OFFLOAD_TEST_CC:-cc}" -shared -fPIC -o hang.so -x c - -ldl <<'END' || skip "there is no C compiler"
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdarg.h>

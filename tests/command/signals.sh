@@ -255,7 +255,7 @@ full_pipe() {
     limited python3 - "$offload" <<'END' || fail "signals did not come through a full pipe"
 import fcntl, os, signal, subprocess, sys, time
 reader, writer = os.pipe()
-fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+fcntl.fcntl(writer, getattr(fcntl, "F_SETPIPE_SZ", 1031), 4096)
 version = subprocess.check_output([sys.argv[1], "--version"], text=True).split()[1]
 line = ('{"event": "copy", "version": "%s", "program": "/a", "pid": 1, "source": "/a", "destination": "/b", "size": 9,'
         '"offloaded": 9, "written": 0, "engine": "clone", "reads_elided": 1, "writes_elided": 1, "cause": "none",'

@@ -4,6 +4,8 @@
  *
  * What it prints, and what it leaves, must be the same with the library and without.
  */
+#include "../older.h"
+
 #include <aio.h>
 #include <dirent.h>
 #include <errno.h>
@@ -22,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -372,9 +375,6 @@ static void passed_by_number_before_the_copy(void)
     passed_as(0, true);
 }
 
-/* Since glibc 2.36. */
-int pidfd_getfd(int process, int fd, unsigned flags) __attribute__((weak));
-
 /* The child's description, by a number that was an own file's until it was closed, which was not told to anybody. */
 static void fetched(bool by_number)
 {
@@ -396,14 +396,14 @@ static void fetched(bool by_number)
         _exit(0);
     }
     source = open("../source", O_RDONLY);
-    process = (int)syscall(434 /* pidfd_open */, child, 0);
+    process = pidfd_open(child, 0);
     if (process < 0 || read(ends[0], &theirs, sizeof(theirs)) != sizeof(theirs))
         die("child");
     directory = fdopendir(open(".", O_RDONLY));
     old = dirfd(directory);
     closedir(directory);
-    if (by_number || !pidfd_getfd)
-        copy = (int)syscall(438 /* pidfd_getfd */, process, theirs, 0);
+    if (by_number)
+        copy = (int)syscall(SYS_pidfd_getfd, process, theirs, 0);
     else
         copy = pidfd_getfd(process, theirs, 0);
     if (copy != old)
@@ -749,7 +749,7 @@ static void handler_copies_too(void)
 /* A signal's stack of the least size there is. */
 static void handler_on_a_small_stack(void)
 {
-    size_t size = (size_t)sysconf(_SC_MINSIGSTKSZ) + 2048;
+    size_t size = getauxval(AT_MINSIGSTKSZ) + 2048;
     char *room = mmap(NULL, 16384 + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     stack_t stack = {.ss_sp = room + 16384, .ss_size = size};
     struct sigaction action = {.sa_handler = copies_in_the_handler, .sa_flags = SA_ONSTACK};

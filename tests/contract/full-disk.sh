@@ -63,6 +63,7 @@ one_by_one() { # WAY
 
 # What will not be served stays in the pipe.
 leaves_the_pipe_alone() {
+    python3 -c "from os import splice" 2>/dev/null || skip "this Python has no os.splice"
     left=12
     fs=xfs
     setup

@@ -8,7 +8,7 @@ command -v "${OFFLOAD_TEST_CC:-cc}" >/dev/null || skip_all "there is no compiler
 compile() { # FILE OPTION... <SOURCE
     { echo '#define _GNU_SOURCE' && printf '#include <%s.h>\n' dlfcn errno fcntl link pthread signal stdio stdlib string sys/file sys/stat \
         sys/syscall sys/wait unistd && cat; } |
-        ${OFFLOAD_TEST_CC:-cc} -O1 -pthread "${@:2}" -x c -o "$1" - || skip "it cannot be compiled here (${*:2})"
+        ${OFFLOAD_TEST_CC:-cc} -O1 -pthread "${@:2}" -x c -o "$1" - -ldl || skip "it cannot be compiled here (${*:2})"
 }
 
 # A few calls that the library does not make itself, and that a program may make first of all.

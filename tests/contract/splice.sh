@@ -4,6 +4,7 @@
 . "$(dirname "$0")/../fixture.sh"
 need_root
 need python3 strace
+python3 -c "from os import splice" 2>/dev/null || skip_all "this Python has no os.splice"
 
 program=$source_tree/tests/contract/splice-then.py
 rehearsal=$build/.libs/rehearsal.so

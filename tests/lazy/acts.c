@@ -6,6 +6,7 @@
  * usage: acts NAME [OFFSET [LENGTH]]     OFFSET: of the buffer in its first page; LENGTH: of a read
  *        acts --list
  */
+#include "../older.h"
 #include "../transparency/raw.h"
 
 #include <errno.h>

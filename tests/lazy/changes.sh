@@ -3,7 +3,8 @@
 # the copy: a write that was dropped without proof would lack it.
 . "$(dirname "$0")/../fixture.sh"
 need_root
-need jq
+need jq nm
+sees_threads || skip_all "built with this libc, the library has no lazy buffers"
 
 changes=$build/tests/lazy/changes
 export OFFLOAD_BUFFERS=lazy

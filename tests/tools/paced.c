@@ -12,6 +12,8 @@
  *
  * Exit status: 0, or 1 after an error of a call, which is printed as "CALL ERROR" and ends the copy; 2 if misused.
  */
+#include "../older.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,5 +1,6 @@
 /* Buffers of every kind a program reads into, and what programs do to them between a read and a
  * write. */
+#include "../older.h"
 #include "raw.h"
 #include "world.h"
 

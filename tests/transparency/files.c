@@ -1,4 +1,5 @@
 /* Descriptors: opening, closing, duplicating, passing, seeking, single reads and writes. */
+#include "../older.h"
 #include "raw.h"
 #include "world.h"
 
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>

@@ -12,6 +12,9 @@
 #include "files.h"
 #include "sysfstree.h"
 
+/* Before linux/fs.h, whose macros are this one's names in glibc before 2.36. */
+#include <sys/mount.h>
+
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +27,6 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>

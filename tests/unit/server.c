@@ -1,6 +1,7 @@
 /* The server engine, as far as it can be tried where no server is: a local file that is taken for one of a share. */
 #include "engines/engine.h"
 
+#include "../older.h"
 #include "files.h"
 
 #include <criterion/criterion.h>

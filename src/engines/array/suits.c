@@ -8,12 +8,28 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-/* Since Linux 6.1. */
+/* Since Linux 6.1; in older headers there is room where struct statx has stx_dio_offset_align. */
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x2000U
+#endif
+#define DIO_OFFSET_ALIGN 0x9c
+
+/* Since Linux 5.4, 5.5 and 5.8. */
+#ifndef STATX_ATTR_VERITY
+#define STATX_ATTR_VERITY 0x100000
+#endif
+#ifndef STATX_ATTR_DAX
+#define STATX_ATTR_DAX 0x200000
+#endif
+#ifndef FS_VERITY_FL
+#define FS_VERITY_FL 0x00100000
+#endif
+#ifndef FS_DAX_FL
+#define FS_DAX_FL 0x02000000
 #endif
 
 bool suits_process(void)
@@ -46,11 +62,12 @@ bool suits_stack(void)
 static bool takes_direct_io(int fd)
 {
     struct statx st;
+    uint32_t align;
     uint64_t unfit = STATX_ATTR_ENCRYPTED | STATX_ATTR_COMPRESSED | STATX_ATTR_VERITY | STATX_ATTR_DAX;
     if (KERNEL(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_DIOALIGN, &st) < 0)
         return false;
-    return S_ISREG(st.stx_mode) && st.stx_mask & STATX_DIOALIGN && st.stx_dio_offset_align &&
-           !(st.stx_attributes & unfit);
+    memcpy(&align, (const char *)&st + DIO_OFFSET_ALIGN, sizeof align);
+    return S_ISREG(st.stx_mode) && st.stx_mask & STATX_DIOALIGN && align && !(st.stx_attributes & unfit);
 }
 
 /* On the device that the file system is mounted from, without anything that makes it no plain file. */
