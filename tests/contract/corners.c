@@ -1533,12 +1533,9 @@ static void thread_with_its_own_descriptors(void)
     with_another_table(part_by_unshare);
 }
 
-/* Since glibc 2.34. */
-int close_range(unsigned first, unsigned last, int flags) __attribute__((weak));
-
 static void part_by_closing(void)
 {
-    if (!close_range || close_range(4000, 4000, 2 /* CLOSE_RANGE_UNSHARE */) < 0)
+    if (close_range(4000, 4000, CLOSE_RANGE_UNSHARE) < 0)
         part_by_unshare();
 }
 

@@ -68,7 +68,7 @@ reflink_filesystem() { # OFFSET
     for name in $("$acts" --list); do
         case $name in
         source_overwritten*_to_the_copy_raw | source_truncated*_to_the_copy_raw) verdict "$name on $fs" lost "$name" "$1" ;;
-        *_closed_raw | all_closed_* | *_written_to_the_copy_raw | exits_raw | main_thread_exits_raw | killed)
+        *_closed_raw | all_closed_* | *_written_to_the_copy_raw | execs_raw | exits_raw | main_thread_exits_raw | killed)
             verdict "$name on $fs" unseen_end "$name" "$1" ;;
         both_files_overwritten) verdict "$name on $fs" lost "$name" "$1" ;;
         *) verdict "$name on $fs" act "$name" "$1" ;;
