@@ -496,25 +496,37 @@ static enum reason reach_by_steps(struct session *s, off_t goal)
     return why;
 }
 
+/* What must hold before the kernel's copy of n bytes from there on is made by the engine. */
+static enum reason may_copy(const struct session *s, off_t from, size_t n)
+{
+    off_t left = session_source_end(s) - s->mark;
+    enum reason why = position_holds(s);
+    if (why != REASON_NONE)
+        return why;
+    if (from + s->shift != s->mark)
+        return REASON_MOVED;
+    /* The kernel copies what the source holds now, not what it held when we went ahead for a write. */
+    if (!s->engine->freezes_source && s->frontier > s->mark)
+        return REASON_DESTINATION_USED;
+    if (s->engine->remote && n < SMALLEST_ASKED && (off_t)n < left)
+        return REASON_SLOWER;
+    /* With O_DIRECT on either side the kernel refuses a part that is not aligned. */
+    return s->direct || has_flag(s->pair.source, O_DIRECT) ? REASON_UNALIGNED : REASON_NONE;
+}
+
+/* How many of n bytes lie between the mark and there. */
+static size_t up_to(const struct session *s, off_t end, size_t n)
+{
+    return (off_t)n > end - s->mark ? (size_t)(end - s->mark) : n;
+}
+
 size_t session_copy(struct session *s, off_t from, size_t n)
 {
-    enum reason why = position_holds(s);
-    if (why == REASON_NONE && from + s->shift != s->mark)
-        why = REASON_MOVED;
-    /* The kernel copies what the source holds now, not what it held when we went ahead for a write. */
-    if (why == REASON_NONE && !s->engine->freezes_source && s->frontier > s->mark)
-        why = REASON_DESTINATION_USED;
-    if (why == REASON_NONE && s->engine->remote && n < SMALLEST_ASKED && (off_t)n < session_source_end(s) - s->mark)
-        why = REASON_SLOWER;
-    /* With O_DIRECT on either side the kernel refuses a part that is not aligned. */
-    if (why == REASON_NONE && (s->direct || has_flag(s->pair.source, O_DIRECT)))
-        why = REASON_UNALIGNED;
-    if ((off_t)n > session_source_end(s) - s->mark)
-        n = (size_t)(session_source_end(s) - s->mark);
+    enum reason why = may_copy(s, from, n);
+    n = up_to(s, session_source_end(s), n);
     if (why == REASON_NONE)
         why = reach_by_steps(s, s->mark + (off_t)n);
-    if ((off_t)n > s->frontier - s->mark)
-        n = (size_t)(s->frontier - s->mark);
+    n = up_to(s, s->frontier, n);
     if (why == REASON_NONE)
         why = still_as_they_were(s);
     if (why == REASON_NONE && n)
@@ -522,11 +534,10 @@ size_t session_copy(struct session *s, off_t from, size_t n)
     /* Copied just now, not some time ago: the file has the time of it. */
     if (!s->engine->freezes_source)
         s->untouched = true;
-    if (why != REASON_NONE) {
-        session_settle(s, why);
-        return 0;
-    }
-    return n;
+    if (why == REASON_NONE)
+        return n;
+    session_settle(s, why);
+    return 0;
 }
 
 /* ---- the end ---- */
