@@ -38,8 +38,8 @@ no_hook_is_long() {
 # Numbers that only grow, none of which comes long after the one before. SAMPLES has lines "MILLISECONDS BYTES".
 steady() { # SAMPLES
     awk -v size=$size -v most=$most '
-        NR > 1 && $2 < bytes { print "it went back: " $0; bad = 1 }
-        NR == 1 { begun = $1 }
+        NR == 1 { begun = since = $1 }
+        $2 < bytes { print "it went back: " $0; bad = 1 }
         $2 == bytes && $2 < size { if ($1 - since > most) { print "nothing new for " $1 - since " ms: " $0; bad = 1 } }
         $2 != bytes || NR == 1 { since = $1; bytes = $2; steps++ }
         END { print steps " steps in " $1 - begun " ms"; exit bad || !steps }' "$1"
