@@ -115,8 +115,13 @@ bool compare_readable(const void *bytes, size_t n)
     if (!compare_is_memory(bytes, n))
         return false;
     uintptr_t begin = (uintptr_t)bytes, end = begin + n, page = begin & ~(PAGE - 1);
+    if (n == 0)
+        return true;
+    /* A filter may forbid the other calls. */
+    if (settings.filtered)
+        return populate(page, end) == 0;
     if (n < TRIED)
-        return n == 0 || populate(page, end) == 0 || compare_fetch(few, bytes, n);
+        return populate(page, end) == 0 || compare_fetch(few, bytes, n);
     if (end - page > FEW * PAGE) {
         if (residency_tells() && is_resident(page, (end + PAGE - 1) & ~(PAGE - 1)))
             return true;

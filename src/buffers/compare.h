@@ -32,6 +32,7 @@ struct compare_scratch {
 static inline void compare_forget(struct compare_scratch *scratch)
 {
     scratch->held = 0;
+    scratch->known = false;
 }
 
 /*

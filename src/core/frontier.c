@@ -1,6 +1,7 @@
 #include "frontier.h"
 
 #include "../buffers/compare.h"
+#include "holes.h"
 #include "probes.h"
 #include "sharing.h"
 #include "syscalls.h"
@@ -126,12 +127,15 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
 
 /*
  * Whether what is put ahead of the program can be taken back: Landlock can allow that a file is written to, and not that it is
- * truncated. Tried where the file ends, as has just been seen.
+ * truncated. Tried where the file ends, as has just been seen; not where that would give back blocks that the program has allocated
+ * behind the end, nor by way of a server.
  */
 static bool may_cut(struct session *s)
 {
+    int fd = s->pair.destination;
     if (!s->cuttable)
-        s->cuttable = KERNEL(SYS_ftruncate, s->pair.destination, s->frontier) == 0;
+        s->cuttable = s->engine->remote || holes_are_promised(fd, s->pair.destination_fs, s->frontier, INT64_MAX) ||
+                      KERNEL(SYS_ftruncate, fd, s->frontier) == 0;
     return s->cuttable;
 }
 

@@ -63,7 +63,7 @@ struct session {
     off_t read_at;  /* where the source's descriptor stands if nothing but lazy reads moved it (reads.c) */
     size_t window;  /* bytes that the next call of the engine may take */
     bool fine_stamps;
-    bool cuttable;      /* the destination's descriptor was found to allow that the file is cut back */
+    bool cuttable;      /* the destination's descriptor allows that the file is cut back, as far as that was tried */
     bool direct;        /* O_DIRECT: the kernel would refuse unaligned buffers, so only aligned ones are served */
     bool stream;        /* its descriptor is a stdio stream's, whose writes no hook may see */
     bool standard;      /* its descriptor is a standard stream's, as dd's is */

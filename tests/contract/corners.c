@@ -683,6 +683,19 @@ static void thread_with_the_smallest_stack(void)
     say_place();
 }
 
+/* What is allocated far behind the end stays. */
+static void space_behind_the_end(void)
+{
+    struct stat st;
+
+    say("fallocate", fallocate(copy, FALLOC_FL_KEEP_SIZE, 1 << 30, 16 * BLOCK));
+    copy_blocks(1000);
+    if (fstat(copy, &st) < 0)
+        die("fstat");
+    printf("still there: %d\n", st.st_blocks * 512 >= st.st_size + 16 * BLOCK);
+    say_place();
+}
+
 /* Space that was promised by a preallocation is there, though the disk is full by now. */
 static void promised_space(void)
 {
@@ -1874,6 +1887,7 @@ static const struct corner {
     CORNER(no_memory_in_mid_copy),
     CORNER(thread_with_the_smallest_stack),
     CORNER(promised_space),
+    CORNER(space_behind_the_end),
     CORNER(handler_copies_too),
     CORNER(handler_on_a_small_stack),
     CORNER(handler_jumps_out),

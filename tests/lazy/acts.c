@@ -1968,7 +1968,8 @@ static void execs_under_a_filter_raw(void)
 {
     struct sock_filter lines[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 1, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -1978,7 +1979,7 @@ static void execs_under_a_filter_raw(void)
     fflush(stdout);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     show_raw("filter", raw4(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, (long)&filter, 0));
-    execlp("dd", "dd", "if=../source", "of=other", "bs=64k", "status=none", NULL);
+    execlp("dd", "dd", "if=../source", "of=other", "bs=8k", "status=none", NULL);
 }
 
 /* ---- the table ---- */
