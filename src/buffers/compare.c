@@ -279,9 +279,8 @@ enum reason compare_pieces(const struct iovec *pieces, size_t skip, size_t n, in
 
 bool compare_hold(struct compare_scratch *scratch, int source, off_t from, size_t n)
 {
+    compare_forget(scratch);
     scratch->from = from;
-    scratch->held = 0;
-    scratch->known = false;
     while (scratch->held < n) {
         long got =
             KERNEL(SYS_pread64, source, scratch->bytes + scratch->held, n - scratch->held, from + (off_t)scratch->held);

@@ -24,8 +24,7 @@ struct compare_scratch {
     size_t room; /* bytes there, COMPARE_SCRATCH or more */
     off_t from;  /* in the source */
     size_t held; /* bytes from there on, 0 if none */
-    bool
-        known; /* that the source had not changed when they were read: the holder's own mark, gone with the next read */
+    bool known;  /* to the holder: the source had not changed when they were read; gone with the next read */
     size_t step; /* bytes that are read at once, COMPARE_LEAST to COMPARE_SCRATCH */
 };
 

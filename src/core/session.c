@@ -367,11 +367,14 @@ static enum reason holds_source(struct session *s, const struct program_write *w
     return why == REASON_NONE ? part_holds_source(s, w, pages.end - begin, end - pages.end) : why;
 }
 
+static enum reason still_as_left(const struct session *s)
+{
+    return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
+}
+
 static enum reason still_as_they_were(const struct session *s)
 {
-    if (!session_source_unchanged(s))
-        return REASON_SOURCE_CHANGED;
-    return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
+    return session_source_unchanged(s) ? still_as_left(s) : REASON_SOURCE_CHANGED;
 }
 
 /*
@@ -383,7 +386,7 @@ static enum reason still_as_held(struct session *s)
     if (!s->scratch.known && !session_source_unchanged(s))
         return REASON_SOURCE_CHANGED;
     s->scratch.known = true;
-    return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
+    return still_as_left(s);
 }
 
 /* The write is proven against a source that the engine freezes. */
@@ -393,7 +396,7 @@ static enum reason prove_frozen(struct session *s, const struct program_write *w
     struct span pages;
     /* The destination has what was read, whatever has come of the source since. */
     if (goal <= s->frontier && prove_lazily(s, w, &pages) == LAZY_ALL)
-        return destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
+        return still_as_left(s);
     /* Compared before anything more is cloned: a program that changes the bytes costs no clone. */
     enum reason why = holds_source(s, w);
     /* And again afterwards: what was cloned may be younger than what was compared. */

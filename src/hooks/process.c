@@ -62,13 +62,12 @@ void process_cloning(int (*function)(void *), void *stack, int flags)
 {
     (void)function;
     (void)stack;
-    if (is_counted_thread((unsigned)flags)) {
-        process_threading();
-        return;
-    }
     if (shares_table((unsigned)flags))
         copy_finish_for_good();
-    process_lending();
+    if (is_counted_thread((unsigned)flags))
+        process_threading();
+    else
+        process_lending();
 }
 
 void process_threading(void)
