@@ -1944,7 +1944,19 @@ static void locks_future_memory(void)
     put();
 }
 
-/* The copy that comes after is begun with that. */
+/* How many the kernel says that this process has. */
+static int children(void)
+{
+    char list[4096];
+    int count = 0, fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : raw3(SYS_read, fd, (long)list, sizeof list);
+    for (ssize_t i = 0; i < n; i++)
+        count += list[i] == ' ';
+    close(fd);
+    return count;
+}
+
+/* The copy that comes after is begun with that, and has no filler. */
 static void locks_future_memory_first_raw(void)
 {
     rest();
@@ -1955,6 +1967,7 @@ static void locks_future_memory_first_raw(void)
     out = open("other", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     pairs(BEFORE);
     get();
+    printf("children: %d\n", children());
     /* Until no more may be locked. */
     for (int i = 0; i < 2000 && raw6(SYS_mmap, 0, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) > 0; i++)
         ;
