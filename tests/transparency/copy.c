@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -169,10 +170,17 @@ static ssize_t take(struct loop *loop, unsigned char *bytes, size_t count)
     return got;
 }
 
+/* What a stream still holds is in no file yet, and what it held when the copy began is not counted. */
+static off_t written(const struct end *end)
+{
+    off_t held = end->stream ? (off_t)__fpending(end->stream) : 0;
+    return end->at > held ? end->at - held : 0;
+}
+
 static void report_progress(const struct loop *loop)
 {
     if (!world.foreign && !world.parallel && world.slot_files[loop->op->a[1]] == F_DST)
-        shared->progress = loop->dst.at;
+        shared->progress = written(&loop->dst);
 }
 
 static ssize_t give_to(struct loop *loop, struct end *end, const unsigned char *bytes, size_t count)
