@@ -153,6 +153,12 @@ bool lookup_start(void)
     return readable;
 }
 
+/* Others are computed by the object's own code (STT_GNU_IFUNC), or are a thread's. */
+static bool is_plain(const ElfW(Sym) * symbol)
+{
+    return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC || ELF64_ST_TYPE(symbol->st_info) == STT_OBJECT;
+}
+
 void *lookup_next(const char *name)
 {
     uint32_t hash = hash_of(name);
@@ -166,8 +172,7 @@ void *lookup_next(const char *name)
             return ask_linker(name);
         const ElfW(Sym) *symbol = symbol_in(&object, name, hash);
         if (symbol)
-            return ELF64_ST_TYPE(symbol->st_info) == STT_FUNC ? (void *)(object.base + symbol->st_value)
-                                                              : ask_linker(name);
+            return is_plain(symbol) ? (void *)(object.base + symbol->st_value) : ask_linker(name);
     }
     return NULL;
 }

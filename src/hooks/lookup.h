@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 /*
- * The function of that name in the first object behind this library in the program's search order, in its default version;
+ * The function, or the data, of that name in the first object behind this library in the program's search order, in its default version;
  * NULL if none has it. Objects that the program loads later do not count. For any thread and for signal handlers, except where an
  * object or a symbol is of a kind not known here: there dlsym(3) is asked. Leaves errno alone.
  */

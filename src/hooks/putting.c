@@ -2,6 +2,7 @@
 
 #include "../core/copy.h"
 #include "../core/guards.h"
+#include "lookup.h"
 
 int __overflow(FILE *stream, int c); /* what putc_unlocked(3) calls */
 
@@ -32,18 +33,13 @@ struct whole_stream {
     const void *functions;
 };
 
-/* That of a stream on a file. fopencookie(3), popen(3) and wide streams have others. */
-static const void *file_functions;
-
-static const void *functions_of(const FILE *stream)
+/* fopencookie(3), popen(3), wide streams and those of another libc in the process (dlmopen(3)) have other tables. */
+static bool is_on_file(const FILE *stream)
 {
-    return ((const struct whole_stream *)stream)->functions;
-}
-
-void putting_opened(const FILE *stream, const char *mode)
-{
-    if (mode[0] == 'w' && stream->_mode == 0)
-        __atomic_store_n(&file_functions, functions_of(stream), __ATOMIC_RELAXED);
+    static const void *file_functions;
+    if (!file_functions)
+        file_functions = lookup_next("_IO_file_jumps");
+    return file_functions && ((const struct whole_stream *)stream)->functions == file_functions;
 }
 
 /*
@@ -54,8 +50,7 @@ static bool is_for_writing(const FILE *stream, int putting)
 {
     return THREADS_ARE_SEEN && (stream->_flags & DECIDING) == (MAGIC | NO_READS | putting) &&
            !(stream->_flags2 & (MAPPED | NOT_CANCELLED)) && stream->_mode == (putting ? -1 : 0) &&
-           stream->_cur_column == 0 && stream->_vtable_offset == 0 && stream->_fileno >= 0 &&
-           functions_of(stream) == file_functions;
+           stream->_cur_column == 0 && stream->_vtable_offset == 0 && stream->_fileno >= 0 && is_on_file(stream);
 }
 
 /* Where new_do_write() puts the end of the room. */

@@ -35,9 +35,6 @@ static inline bool putting_writes(const FILE *stream, size_t n)
     return n && n > putting_room(stream) && putting_pending(stream) + n >= GUESS_LEAST;
 }
 
-/* Tells of a stream that fopen(3), fdopen(3) or freopen(3) has just opened with that mode. */
-void putting_opened(const FILE *stream, const char *mode);
-
 /*
  * If nothing was put into the stream yet, has libc give it its buffer, as fwrite(3) of n bytes would: which finds no room
  * in it then, and writes all that it can at once.

@@ -39,13 +39,6 @@ static FILE *stream_opened(FILE *stream)
     return stream;
 }
 
-static FILE *file_opened(FILE *stream, const char *mode)
-{
-    if (stream)
-        putting_opened(stream, mode);
-    return stream_opened(stream);
-}
-
 static void stream_closing(FILE *stream)
 {
     int fd = descriptor_of(stream);
@@ -66,7 +59,7 @@ static void stream_opening(const char *path, const char *mode)
 EXPORT FILE *fopen(const char *path, const char *mode)
 {
     stream_opening(path, mode);
-    return file_opened(original_fopen(path, mode), mode);
+    return stream_opened(original_fopen(path, mode));
 }
 
 EXPORT FILE *fdopen(int fd, const char *mode)
@@ -75,7 +68,6 @@ EXPORT FILE *fdopen(int fd, const char *mode)
     FILE *stream = original_fdopen(fd, mode);
     /* Whose the descriptor is has not changed. */
     if (stream) {
-        putting_opened(stream, mode);
         number_taken(fd);
         /* These have one from the start. */
         if (fd <= STDERR_FILENO)
@@ -88,13 +80,13 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
     stream_closing(stream);
     stream_opening(path, mode);
-    return file_opened(original_freopen(path, mode, stream), mode);
+    return stream_opened(original_freopen(path, mode, stream));
 }
 
 EXPORT FILE *setmntent(const char *path, const char *mode)
 {
     stream_opening(path, mode);
-    return file_opened(original_setmntent(path, mode), mode);
+    return stream_opened(original_setmntent(path, mode));
 }
 
 EXPORT FILE *tmpfile(void)

@@ -1,6 +1,7 @@
 /*
- * streams NAME    copies from ../source to ./copy by stdio and does something unusual on the way, printing what it sees
- * streams --list  prints each NAME, and how much of the source the copy is to share with it
+ * streams NAME             copies from ../source to ./copy by stdio and does something unusual on the way, printing what it sees
+ * streams --standard NAME  the same, but the copy is made by standard output
+ * streams --list           prints each NAME, and how much of the source the copy is to share with it
  *
  * What it prints, and what it leaves, must be the same with the library and without.
  */
@@ -36,7 +37,8 @@
 enum { BLOCK = 65536, HALF = 30, SMALL = 8192, ENOUGH = 130 };
 
 static char buffer[1 << 20], program_buffer[1 << 17];
-static FILE *source, *copy;
+static FILE *source, *copy, *report;
+static int to_standard;
 
 static void die(const char *what)
 {
@@ -46,7 +48,7 @@ static void die(const char *what)
 
 static void say(const char *what, long result)
 {
-    printf("%s: %ld%s%s\n", what, result, result < 0 ? " " : "", result < 0 ? strerror(errno) : "");
+    fprintf(report, "%s: %ld%s%s\n", what, result, result < 0 ? " " : "", result < 0 ? strerror(errno) : "");
 }
 
 static FILE *opened(FILE *stream)
@@ -56,10 +58,24 @@ static FILE *opened(FILE *stream)
     return stream;
 }
 
+/* Standard output comes to lead to the file as it does in a shell's child. */
+static FILE *open_copy(const char *mode)
+{
+    int fd;
+
+    if (!to_standard || strcmp(mode, "w") != 0)
+        return opened(fopen("copy", mode));
+    fd = open("copy", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0)
+        die("open");
+    close(fd);
+    return stdout;
+}
+
 static void open_both(const char *mode)
 {
     source = opened(fopen("../source", "r"));
-    copy = opened(fopen("copy", mode));
+    copy = open_copy(mode);
 }
 
 /* What can be known of the stream, and of its file by its descriptor. */
@@ -68,8 +84,8 @@ static void say_state(void)
     struct stat st;
 
     fstat(fileno(copy), &st);
-    printf("pending %zu of %zu, at %ld and %ld, size %ld, error %d\n", __fpending(copy), __fbufsize(copy), ftell(copy),
-           (long)lseek(fileno(copy), 0, SEEK_CUR), (long)st.st_size, ferror(copy));
+    fprintf(report, "pending %zu of %zu, at %ld and %ld, size %ld, error %d\n", __fpending(copy), __fbufsize(copy),
+            ftell(copy), (long)lseek(fileno(copy), 0, SEEK_CUR), (long)st.st_size, ferror(copy));
 }
 
 /* The file's size, asked without a hook: what another thread would meet if it wrote now. */
@@ -220,7 +236,7 @@ static void buffers_of_all_sizes(void)
         sum = 0;
         for (size_t byte = 0; byte < sizes[i]; byte++)
             sum = sum * 31 + (unsigned char)program_buffer[byte];
-        printf("buffer of %zu holds %zx\n", sizes[i], sum);
+        fprintf(report, "buffer of %zu holds %zx\n", sizes[i], sum);
         say_state();
         close_both();
     }
@@ -277,7 +293,7 @@ static void puts_more_and_ends_at_once(void)
     open_both("w");
     copy_pieces(BLOCK, HALF);
     put_much();
-    fflush(stdout);
+    fflush(report);
     _exit(3);
 }
 
@@ -397,7 +413,7 @@ static void moved_and_put_bytes(int descriptor, off_t by)
     for (int i = 0; i < 5000; i++)
         putc_unlocked('b', copy);
     say("moved back", lseek(descriptor, 0, SEEK_SET));
-    fflush(stdout);
+    fflush(report);
     _exit(4);
 }
 
@@ -462,7 +478,7 @@ static void ends_at_once(void)
 {
     open_both("w");
     copy_pieces(70000, HALF);
-    fflush(stdout);
+    fflush(report);
     _exit(4);
 }
 
@@ -470,7 +486,7 @@ static void is_aborted(void)
 {
     open_both("w");
     copy_pieces(70000, HALF);
-    fflush(stdout);
+    fflush(report);
     abort();
 }
 
@@ -512,7 +528,7 @@ static void child_ends(void (*end)(int way), int way)
     struct stat st;
     int status;
 
-    fflush(stdout);
+    fflush(report);
     if (fork() == 0) {
         setrlimit(RLIMIT_CORE, &none);
         open_both("w");
@@ -523,7 +539,7 @@ static void child_ends(void (*end)(int way), int way)
     wait(&status);
     if (stat("copy", &st))
         die("stat");
-    printf("ended with %d, size %ld\n", status, (long)st.st_size);
+    fprintf(report, "ended with %d, size %ld\n", status, (long)st.st_size);
     unlink("copy");
 }
 
@@ -629,7 +645,7 @@ static void larger_buffer(void)
         copy_pieces(4096, 1);
         say_state();
     }
-    fflush(stdout);
+    fflush(report);
     _exit(0);
 }
 
@@ -737,7 +753,7 @@ static void after_an_error(void)
     open_both("w");
     errno = 0;
     say("written", (long)fwrite(page, 1, BLOCK, copy));
-    printf("errno %d, error %d\n", errno, ferror(copy) != 0);
+    fprintf(report, "errno %d, error %d\n", errno, ferror(copy) != 0);
     say_state();
     copy_rest();
     say_state();
@@ -1257,7 +1273,7 @@ static void own_buffer_as_data(void)
     close(fd);
     close(from);
     source = opened(fopen("made", "r"));
-    copy = opened(fopen("copy", "w"));
+    copy = open_copy("w");
     setvbuf(copy, own, _IOFBF, 4096);
     copy_pieces(BLOCK, 3);
     copy_pieces(WAIT, 1);
@@ -1342,7 +1358,7 @@ static void straight_to_the_disk(void)
     errno = 0;
     say("read", (long)fread(buffer + 1, 1, BLOCK, source));
     say("written", (long)fwrite(buffer + 1, 1, 2 * BLOCK, copy));
-    printf("errno %d\n", errno);
+    fprintf(report, "errno %d\n", errno);
     say_state();
     close_both();
 }
@@ -1538,7 +1554,7 @@ static void limited(void)
     setrlimit(RLIMIT_FSIZE, &limit);
     for (int i = 0; i < 25; i++) {
         errno = 0;
-        printf("copied %ld, errno %d\n", copy_pieces(BLOCK, 1), errno);
+        fprintf(report, "copied %ld, errno %d\n", copy_pieces(BLOCK, 1), errno);
     }
     say_state();
     close_both();
@@ -1553,7 +1569,7 @@ static void limited_at_once(void)
     open_both("w");
     setrlimit(RLIMIT_FSIZE, &limit);
     errno = 0;
-    printf("copied %ld, errno %d\n", copy_pieces(BLOCK, 1), errno);
+    fprintf(report, "copied %ld, errno %d\n", copy_pieces(BLOCK, 1), errno);
     say_state();
     close_both();
 }
@@ -1569,7 +1585,7 @@ static void memory_that_is_not_there(void)
     say("read", (long)fread(pages, 1, BLOCK, source));
     errno = 0;
     say("written", (long)fwrite(pages + BLOCK / 2, 1, BLOCK, copy));
-    printf("errno %d\n", errno);
+    fprintf(report, "errno %d\n", errno);
     say_state();
     close_both();
 }
@@ -1600,7 +1616,7 @@ static void child_writes_too(void)
 
     open_both("w");
     copy_pieces(70000, HALF);
-    fflush(stdout);
+    fflush(report);
     child = fork();
     if (child == 0) {
         put_much();
@@ -1615,7 +1631,7 @@ static void child_writes_too(void)
 
 static void copying_before_fork(void)
 {
-    copy = opened(fopen("copy", "w"));
+    copy = open_copy("w");
     copy_pieces(BLOCK, HALF);
 }
 
@@ -1627,12 +1643,12 @@ static void child_after_a_handler(void)
 
     source = opened(fopen("../source", "r"));
     pthread_atfork(copying_before_fork, NULL, NULL);
-    fflush(stdout);
+    fflush(report);
     child = fork();
     if (child == 0) {
         fstat(fileno(copy), &st);
         say("the child saw", st.st_size);
-        fflush(stdout);
+        fflush(report);
         _exit(write(fileno(copy), "by the child", 12) != 12);
     }
     waitpid(child, NULL, 0);
@@ -1652,7 +1668,7 @@ static void child_started_by(long (*start)(void))
     copy_pieces(BLOCK, 3);
     if (pipe(asks) || pipe(tells))
         die("pipe");
-    fflush(stdout);
+    fflush(report);
     child = (pid_t)start();
     if (child == 0) {
         if (read(asks[0], &word, 1) != 1 || fstat(fileno(copy), &st) || write(fileno(copy), "by the child", 12) != 12)
@@ -1912,16 +1928,35 @@ static const struct corner {
     CORNER(thread_of_the_standard, HALF_OF_IT),
 };
 
+static void list(void)
+{
+    for (size_t i = 0; i < sizeof(corners) / sizeof(corners[0]); i++)
+        printf("%s %d\n", corners[i].name, corners[i].shared);
+}
+
+static FILE *report_to(void)
+{
+    FILE *stream = to_standard ? opened(fdopen(dup(STDOUT_FILENO), "w")) : stdout;
+
+    setvbuf(stream, NULL, _IOFBF, 65536);
+    return stream;
+}
+
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 2 && i < sizeof(corners) / sizeof(corners[0]); i++) {
-        if (strcmp(argv[1], "--list") == 0) {
-            printf("%s %d\n", corners[i].name, corners[i].shared);
-        } else if (strcmp(argv[1], corners[i].name) == 0) {
-            setvbuf(stdout, NULL, _IOFBF, 65536);
+    const char *name = argv[argc - 1];
+
+    to_standard = argc == 3 && strcmp(argv[1], "--standard") == 0;
+    if (argc == 2 && strcmp(name, "--list") == 0) {
+        list();
+        return 0;
+    }
+    for (size_t i = 0; argc == 2 + to_standard && i < sizeof(corners) / sizeof(corners[0]); i++) {
+        if (strcmp(name, corners[i].name) == 0) {
+            report = report_to();
             corners[i].turn();
             return 0;
         }
     }
-    return argc == 2 && strcmp(argv[1], "--list") == 0 ? 0 : 2;
+    return 2;
 }

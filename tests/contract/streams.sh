@@ -33,23 +33,34 @@ source_in_places() {
     done
 }
 
-as_plain() { # CORNER SHARED [SOURCE]
-    prepare=${3-own_source}
-    both "$streams" "$1"
+as_plain() { # SHARED [SOURCE] -- ARGUMENT...
+    local shared=$1
+    prepare=own_source
+    [ "$2" = -- ] || { prepare=$2 && shift; }
+    shift 2
+    both "$streams" "$@"
     [ "$(cat "$scratch/plain.status")" -ne 99 ] || fail "the test itself is wrong: $(cat "$scratch/plain.err")"
     sed 's/^/plain: /' "$scratch/plain.out" | tail -n 20
-    shares "$2"
+    shares "$shared"
+}
+
+# The corners that have a standard stream themselves need no other, and what is closed is not opened once more.
+by_standard_output() {
+    grep -v -e standard -e 'descriptor_[01]' -e a_table_of_logins -e number_of_a_mapped_one "$scratch/corners"
 }
 
 reflink_filesystem() {
     make_source original $((64 * 65536 + 4321))
     while read -r corner shared; do
-        verdict "${corner//_/ }, on $fs" as_plain "$corner" "$shared"
+        verdict "${corner//_/ }, on $fs" as_plain "$shared" -- "$corner"
     done <"$scratch/corners"
-    verdict "by small pieces of a source in several places, on $fs" as_plain by_small_pieces 99 source_in_places
+    while read -r corner shared; do
+        verdict "by standard output: ${corner//_/ }, on $fs" as_plain "$shared" -- --standard "$corner"
+    done < <(by_standard_output)
+    verdict "by small pieces of a source in several places, on $fs" as_plain 99 source_in_places -- by_small_pieces
 }
 
 "$streams" --list >"$scratch/corners"
-count=$(($(wc -l <"$scratch/corners") + 1))
+count=$(($(wc -l <"$scratch/corners") + $(by_standard_output | wc -l) + 1))
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
