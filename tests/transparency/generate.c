@@ -413,7 +413,7 @@ static void do_stream(struct generator *g)
         g->streams = true;
     }
     for (int i = below(g, 3); i >= 0; i--)
-        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - 1), below(g, 4), PICK(g, 1, 2, 100, 4096, 9999),
+        EMIT(g, K_STREAM, slot, T_PRINT + below(g, STREAM_HOWS - T_PRINT), below(g, 4), PICK(g, 1, 2, 100, 4096, 9999),
              PICK(g, 0, 1, 2));
     g->holes = true;
 }
@@ -421,7 +421,7 @@ static void do_stream(struct generator *g)
 /* Both files are copied between streams, as programs do that know no descriptors. */
 static void open_streams(struct generator *g)
 {
-    EMIT(g, K_STREAM, S_DST, T_FDOPEN, 1, PICK(g, 0, 0, 0, 1, 2, 3, 4));
+    EMIT(g, K_STREAM, S_DST, chance(g, 25) ? T_STANDARD : T_FDOPEN, 1, PICK(g, 0, 0, 0, 1, 2, 3, 4));
     if (chance(g, 60))
         EMIT(g, K_STREAM, S_SRC, T_FDOPEN, 0, PICK(g, 0, 0, 1, 2, 3));
     g->streams = true;

@@ -173,6 +173,7 @@ enum exit_how {
 
 enum stream_how {
     T_FDOPEN,
+    T_STANDARD, /* standard output's, to which the descriptor moves */
     T_PRINT,
     T_FWRITE,
     T_FREAD,

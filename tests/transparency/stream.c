@@ -37,6 +37,23 @@ static void open_stream(int slot, const char *mode, int buffer)
         set_buffer(slot, buffer - 1);
 }
 
+/* As behind a shell's `>`. Once: what is closed then is not opened again. */
+static void become_standard(int slot, int buffer)
+{
+    static bool has_been;
+    if (has_been || world.slots[slot] < 0)
+        return;
+    has_been = true;
+    only_reads[slot] = false;
+    note(N_STREAM, dup2(world.slots[slot], STDOUT_FILENO));
+    if (world.slots[slot] != STDOUT_FILENO)
+        close(world.slots[slot]);
+    world.slots[slot] = STDOUT_FILENO;
+    world.streams[slot] = stdout;
+    if (buffer)
+        set_buffer(slot, buffer - 1);
+}
+
 static void write_stream(FILE *stream, size_t count)
 {
     char bytes[10000];
@@ -91,6 +108,10 @@ void perform_stream(const struct op *op)
     FILE *stream = world.streams[slot];
     if (op->a[1] == T_FDOPEN) {
         open_stream(slot, mode_for(op), op->a[3]);
+        return;
+    }
+    if (op->a[1] == T_STANDARD) {
+        become_standard(slot, op->a[3]);
         return;
     }
     if (refused_by_direct(world.slots[slot], (const void *)1))
