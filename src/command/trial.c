@@ -1,5 +1,6 @@
 #include "trial.h"
 
+#include "core/mark.h"
 #include "core/settings.h"
 #include "engines/quirks.h"
 
@@ -154,14 +155,14 @@ static void make_step(struct session *s, const struct candidate *c, struct trial
     trial->made = true;
     s->blocked = ~(uint64_t)0;
     session_start(s, c);
-    trial->bytes = session_copy(s, 0, s->engine->remote ? SMALLEST_ASKED : s->pair.block);
+    trial->bytes = mark_copy(s, 0, s->engine->remote ? SMALLEST_ASKED : s->pair.block);
     if (trial->bytes)
         trial->bytes = (uint64_t)s->frontier;
     else
         trial->why = s->tally.reason;
     if (s->engine && trial->why == s->engine->failure)
         trial->error = engine_error(s);
-    session_settle(s, REASON_UNFINISHED);
+    mark_settle(s, REASON_UNFINISHED);
     /* Empty again, for another trial. */
     if (ftruncate(c->destination, 0) == 0)
         lseek(c->destination, 0, SEEK_SET);

@@ -2,6 +2,7 @@
 
 #include "begin.h"
 #include "exact.h"
+#include "offsets.h"
 #include "report.h"
 #include "syscalls.h"
 #include "table.h"
@@ -23,7 +24,7 @@ static enum reason write_and_step_on(struct session *s, const struct candidate *
         why = REASON_MOVED;
     if (why == REASON_NONE)
         why = exact_write(s, c);
-    if (why == REASON_NONE && !session_step_on(c->destination, c->to, c->write->n))
+    if (why == REASON_NONE && !offsets_step_on(c->destination, c->to, c->write->n))
         why = REASON_MOVED;
     session_stop(s);
     return why;

@@ -1,6 +1,7 @@
 #include "begin.h"
 
 #include "exact.h"
+#include "mark.h"
 #include "owned.h"
 #include "patterns.h"
 #include "probes.h"
@@ -136,7 +137,7 @@ bool begin_is_streamed(const struct file_state *file, int stream, int standard)
 
 /*
  * May it run ahead although the destination is a stream's? What libc writes unseen goes to the descriptor's offset and
- * can be told from what a clone has put there (session_settle()), if no other thread settles at that moment; and what it
+ * can be told from what a clone has put there (mark_settle()), if no other thread settles at that moment; and what it
  * reads unseen would be too long, but from a descriptor for writing alone. Of two streams with one number the other may
  * be one that appends: ftell(3) goes to the file's end with that.
  */
@@ -195,7 +196,7 @@ static enum reason start_alone(struct session *s, const struct candidate *c)
     session_start(s, c);
     if (!underway_any() && !table_has_rival(s) && !s->asked && !may_be_mapped(c))
         return REASON_NONE;
-    session_settle(s, REASON_BUSY);
+    mark_settle(s, REASON_BUSY);
     return REASON_BUSY;
 }
 

@@ -59,7 +59,7 @@ static bool take_back(const struct session *s, off_t end)
 }
 
 /*
- * A stream may write to the file unseen (cut_behind_unseen_change() in session.c). That what lies behind such a write is ours can be
+ * A stream may write to the file unseen (cut_behind_unseen_change() in mark.c). That what lies behind such a write is ours can be
  * told later by where its blocks are, which must be known now, for the source may have others by then. One place is enough
  * to remember: nothing is ahead of the program but what the last step has put there.
  */

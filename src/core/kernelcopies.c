@@ -2,6 +2,7 @@
 #include "alone.h"
 #include "begin.h"
 #include "copy.h"
+#include "mark.h"
 #include "offsets.h"
 #include "settings.h"
 #include "settle.h"
@@ -9,13 +10,13 @@
 static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_t n)
 {
     if (s->pair.source != in) {
-        session_settle(s, REASON_DESTINATION_USED);
+        mark_settle(s, REASON_DESTINATION_USED);
         return 0;
     }
     /* Writing the offset back must not fail when the copy is made. */
     if (from && !offsets_set(from, at))
         return 0;
-    n = session_copy(s, at, n);
+    n = mark_copy(s, at, n);
     if (n)
         offsets_go_on(in, from, at + (off_t)n);
     if (n && !s->engine->remote)

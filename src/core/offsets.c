@@ -34,3 +34,11 @@ bool offsets_go_on(int fd, off_t *pointer, off_t offset)
         return offsets_set(pointer, offset);
     return KERNEL(SYS_lseek, fd, offset, SEEK_SET) == offset;
 }
+
+bool offsets_step_on(int fd, off_t at, size_t n)
+{
+    long now = KERNEL(SYS_lseek, fd, n, SEEK_CUR);
+    if (now >= 0 && now != at + (off_t)n)
+        KERNEL(SYS_lseek, fd, -(off_t)n, SEEK_CUR);
+    return now == at + (off_t)n;
+}

@@ -1,11 +1,12 @@
 /*
- * Offsets as the calls have them that take a pointer to one (sendfile(2), copy_file_range(2), splice(2)): in the program's
- * memory, which may not be there, for which the kernel has EFAULT; or the descriptor's own, where the pointer is NULL.
+ * The offsets of descriptors, and those that a program has of its own, which some calls take a pointer to (sendfile(2),
+ * copy_file_range(2), splice(2)): that may lead to no memory, for which the kernel has EFAULT, or be NULL for the descriptor's.
  */
 #ifndef LIBOFFLOAD_OFFSETS_H
 #define LIBOFFLOAD_OFFSETS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* Reads the program's offset. False if that cannot be done, also under a seccomp filter. */
@@ -19,5 +20,8 @@ off_t offsets_begin(int fd, const off_t *pointer);
 
 /* Sets where it goes on. */
 bool offsets_go_on(int fd, off_t *pointer, off_t offset);
+
+/* Moves the offset of a descriptor that stood at `at` on by n bytes. False, and it has not moved, if it stood elsewhere. */
+bool offsets_step_on(int fd, off_t at, size_t n);
 
 #endif

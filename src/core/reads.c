@@ -3,6 +3,7 @@
 #include "copy.h"
 #include "frontier.h"
 #include "json.h"
+#include "mark.h"
 #include "settings.h"
 #include "syscalls.h"
 
@@ -117,7 +118,7 @@ static bool read_lazily(struct session *s, void *buffer, size_t n, off_t from)
     /* Asked last: what the read would give now is what the destination has, and what the parts were read from. */
     if (session_source_unchanged(s))
         return true;
-    session_settle(s, REASON_SOURCE_CHANGED);
+    mark_settle(s, REASON_SOURCE_CHANGED);
     return false;
 }
 

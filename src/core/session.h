@@ -142,8 +142,9 @@ void session_adapt(struct session *session, long ns);
 /* A signal has come that the program neither blocks nor ignores: a copy in the kernel would end early and say how far it got. */
 bool session_signal_waits(const struct session *session);
 
-/* Whether the destination's descriptor has one of these status flags (F_GETFL, fcntl(2)). */
+/* Whether the destination's descriptor, or the source's, has one of these status flags (F_GETFL, fcntl(2)). */
 bool session_writes_with(const struct session *session, long flags);
+bool session_reads_with(const struct session *session, long flags);
 
 /* Where the source ends, as an offset of the destination. */
 static inline off_t session_source_end(const struct session *session)
@@ -154,8 +155,9 @@ static inline off_t session_source_end(const struct session *session)
 /* Looks at one of the session's files, as its engine needs it. */
 bool session_look(const struct session *session, int fd, struct file_state *state);
 
-/* Whether the source is as the session knows it. */
+/* Whether the source is as the session knows it, and whether the destination is as we left it. */
 bool session_source_unchanged(const struct session *session);
+bool session_destination_unchanged(const struct session *session);
 
 /*
  * With O_DIRECT the kernel refuses what is not aligned; whether it would is its word. False if the write, which goes to
@@ -186,34 +188,12 @@ void session_drop_proof(struct session *session);
 
 /*
  * Makes the session one that other threads see, and wait for or settle before they touch its files; and takes that back.
- * session_start() and session_settle() do so; by itself it is for what runs no longer than one call of the program.
+ * session_start() and mark_settle() do so; by itself it is for what runs no longer than one call of the program.
  */
 void session_run(struct session *session);
 void session_stop(struct session *session);
 
-/* Moves the offset of a descriptor that stood at `at` on by n bytes. False, and it has not moved, if it stood elsewhere. */
-bool session_step_on(int fd, off_t at, size_t n);
-
 /* Starts the session that session_fits() and session_prove() found good, with the mark at the candidate's place. */
 void session_start(struct session *session, const struct candidate *candidate);
-
-/*
- * The program writes to the destination, at the descriptor's offset. True: the destination holds all of it, the mark,
- * and the descriptor's offset, have moved; the write is not to be made. False: the session was settled, nothing has
- * moved.
- */
-bool session_write(struct session *session, const struct program_write *write);
-
-/*
- * The program has the kernel copy n bytes from `from` in the source to the destination's offset. As session_write(),
- * but may serve fewer: the bytes served, or 0. The source's offset is the caller's to move.
- */
-size_t session_copy(struct session *session, off_t from, size_t n);
-
-/*
- * Ends the offload: the destination is cut back to the mark if it is as we left it, and gets the time of the last
- * write that was dropped. Nothing happens if the session is not running.
- */
-void session_settle(struct session *session, enum reason why);
 
 #endif

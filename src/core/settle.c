@@ -1,6 +1,7 @@
 #include "settle.h"
 
 #include "copy.h"
+#include "mark.h"
 #include "reads.h"
 #include "report.h"
 #include "syscalls.h"
@@ -13,7 +14,7 @@ bool settle_finished;
 void settle_visit(struct session *s, const void *nothing)
 {
     (void)nothing;
-    session_settle(s, REASON_DESTINATION_USED);
+    mark_settle(s, REASON_DESTINATION_USED);
     table_unlock(s);
 }
 
@@ -28,7 +29,7 @@ static void visit_settle_stream(struct session *s, const void *nothing)
 static void visit_end(struct session *s, const void *nothing)
 {
     (void)nothing;
-    session_settle(s, REASON_UNFINISHED);
+    mark_settle(s, REASON_UNFINISHED);
     session_drop_proof(s);
     report_copy(s);
     table_release(s);
@@ -43,14 +44,14 @@ static void visit_close(struct session *s, const void *what)
         return;
     }
     if (range_holds(*range, s->pair.source))
-        session_settle(s, REASON_UNFINISHED);
+        mark_settle(s, REASON_UNFINISHED);
     table_unlock(s);
 }
 
 static void settle_if_asked(struct session *s)
 {
     if (__atomic_load_n(&s->asked, __ATOMIC_SEQ_CST))
-        session_settle(s, REASON_DESTINATION_USED);
+        mark_settle(s, REASON_DESTINATION_USED);
 }
 
 struct session *settle_running(int destination)

@@ -2,6 +2,7 @@
 #include "begin.h"
 #include "copy.h"
 #include "exact.h"
+#include "mark.h"
 #include "offsets.h"
 #include "owncalls.h"
 #include "settings.h"
@@ -88,7 +89,7 @@ static long write_drained(struct pair *p)
 /* The pipe's bytes have been taken out of it, and are now served as those of a write, or written. */
 static long move_drained(struct pair *p, struct session *s)
 {
-    bool served = s ? session_write(s, &p->w) : write_candidate(&p->c);
+    bool served = s ? mark_write(s, &p->w) : write_candidate(&p->c);
     if (s)
         settle_leave(s);
     if (!served)

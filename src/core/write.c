@@ -4,6 +4,7 @@
 #include "begin.h"
 #include "copy.h"
 #include "guess.h"
+#include "mark.h"
 #include "reads.h"
 #include "settle.h"
 
@@ -17,7 +18,7 @@ static bool write_running(int fd, const struct program_write *w, bool *running)
     if (!table_enter_running(&blocked))
         return false;
     struct session *s = settle_running(fd);
-    bool served = s && session_write(s, w);
+    bool served = s && mark_write(s, w);
     *running = s != NULL;
     if (s)
         settle_leave(s);
@@ -30,7 +31,7 @@ bool write_candidate(struct candidate *c)
     struct session *s = begin_session(c);
     if (!s)
         return c->exact != REASON_NONE && alone_write(c);
-    bool served = session_write(s, c->write);
+    bool served = mark_write(s, c->write);
     if (!served)
         begin_refuse(c, s->tally.reason);
     settle_leave(s);

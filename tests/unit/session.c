@@ -1,5 +1,5 @@
 /* A copy in progress, on a file system that shares extents. */
-#include "core/session.h"
+#include "core/mark.h"
 #include "core/settings.h"
 
 #include "files.h"
@@ -49,7 +49,7 @@ static bool write_from(void *bytes, size_t n)
 {
     piece = (struct iovec){bytes, n};
     written = (struct program_write){.pieces = &piece, .count = 1, .n = n, .at = -1};
-    return session_write(&s, &written);
+    return mark_write(&s, &written);
 }
 
 /* As the recogniser leaves it at the first write of n bytes, which were read from the source's start. */
@@ -118,7 +118,7 @@ Test(session, a_whole_copy_writes_nothing)
     cr_expect_eq(s.tally.offloaded, SIZE + 1234);
     cr_expect_eq(s.tally.writes_elided, SIZE / BLOCK + 1);
     cr_expect_str_eq(s.tally.engine, "clone");
-    session_settle(&s, REASON_UNFINISHED);
+    mark_settle(&s, REASON_UNFINISHED);
     expect_settled(REASON_UNFINISHED);
     cr_expect_eq(file_size(c.destination), SIZE + 1234);
     cr_expect(files_equal(c.source, c.destination, SIZE + 1234));
@@ -140,12 +140,12 @@ Test(session, settling_half_way_cuts_back_to_what_was_written)
 {
     begin(SIZE);
     cr_assert(copy_on(3000));
-    session_settle(&s, REASON_DESTINATION_USED);
+    mark_settle(&s, REASON_DESTINATION_USED);
     expect_settled(REASON_DESTINATION_USED);
     cr_expect_eq(file_size(c.destination), 3000);
     cr_expect(files_equal(c.source, c.destination, 3000));
     cr_expect_eq(offset(c.destination), 3000);
-    session_settle(&s, REASON_MOVED);
+    mark_settle(&s, REASON_MOVED);
     expect_settled(REASON_DESTINATION_USED);
 }
 
@@ -156,7 +156,7 @@ Test(session, after_each_cut_it_holds_back_longer)
         begin(SIZE);
         s.cuts = cuts - 1;
         cr_assert(copy_on(BLOCK));
-        session_settle(&s, REASON_DESTINATION_USED);
+        mark_settle(&s, REASON_DESTINATION_USED);
         cr_expect_eq(s.cuts, cuts);
         cr_expect_gt(s.hold, before);
         before = s.hold;
@@ -171,7 +171,7 @@ Test(session, the_time_of_modification_is_that_of_the_last_write)
     struct stat cloned, settled;
     fstat(c.destination, &cloned);
     file_tick();
-    session_settle(&s, REASON_UNFINISHED);
+    mark_settle(&s, REASON_UNFINISHED);
     fstat(c.destination, &settled);
     cr_expect(settled.st_mtim.tv_sec > cloned.st_mtim.tv_sec || settled.st_mtim.tv_nsec != cloned.st_mtim.tv_nsec);
     cr_expect_eq(settled.st_size, SIZE);
@@ -362,7 +362,7 @@ Test(session, a_destination_that_ends_on_a_block_fits_behind_it)
     session_start(&s, &c);
     cr_assert(write_from(buffer, BLOCK));
     cr_expect_eq(file_size(destination), SIZE + BLOCK);
-    session_settle(&s, REASON_UNFINISHED);
+    mark_settle(&s, REASON_UNFINISHED);
     cr_expect_eq(file_size(destination), 2 * BLOCK);
     char byte;
     cr_assert_eq(pread(destination, &byte, 1, BLOCK + 5), 1);
@@ -500,20 +500,20 @@ Test(session, a_clone_that_says_nothing_was_done)
 Test(session, a_copy_by_the_kernel_moves_the_destinations_offset)
 {
     begin(SIZE);
-    cr_assert_eq(session_copy(&s, 0, BLOCK), BLOCK);
+    cr_assert_eq(mark_copy(&s, 0, BLOCK), BLOCK);
     cr_expect_eq(offset(c.destination), BLOCK);
     cr_expect_eq(offset(c.source), 0, "the source's is the caller's to move");
-    cr_assert_eq(session_copy(&s, BLOCK, 2 * SIZE), SIZE - BLOCK);
+    cr_assert_eq(mark_copy(&s, BLOCK, 2 * SIZE), SIZE - BLOCK);
     cr_expect_eq(s.mark, SIZE);
-    cr_expect_eq(session_copy(&s, SIZE, 10), 0, "nothing is left");
+    cr_expect_eq(mark_copy(&s, SIZE, 10), 0, "nothing is left");
     cr_expect(files_equal(c.source, c.destination, SIZE));
 }
 
 Test(session, a_copy_by_the_kernel_from_another_place)
 {
     begin(SIZE);
-    cr_assert_eq(session_copy(&s, 0, BLOCK), BLOCK);
-    cr_expect_eq(session_copy(&s, BLOCK + 1, BLOCK), 0);
+    cr_assert_eq(mark_copy(&s, 0, BLOCK), BLOCK);
+    cr_expect_eq(mark_copy(&s, BLOCK + 1, BLOCK), 0);
     expect_settled(REASON_MOVED);
     cr_expect_eq(file_size(c.destination), BLOCK);
 }
@@ -521,10 +521,10 @@ Test(session, a_copy_by_the_kernel_from_another_place)
 Test(session, a_copy_by_the_kernel_of_a_source_that_was_changed)
 {
     begin(SIZE);
-    cr_assert_eq(session_copy(&s, 0, BLOCK), BLOCK);
+    cr_assert_eq(mark_copy(&s, 0, BLOCK), BLOCK);
     file_tick();
     write_behind(c.source);
-    cr_expect_eq(session_copy(&s, BLOCK, BLOCK), 0);
+    cr_expect_eq(mark_copy(&s, BLOCK, BLOCK), 0);
     expect_settled(REASON_SOURCE_CHANGED);
     cr_expect_eq(file_size(c.destination), BLOCK);
 }
@@ -569,7 +569,7 @@ static void write_unseen(void)
 Test(session, what_lies_behind_an_unseen_write_is_cut_off)
 {
     write_unseen();
-    session_settle(&s, REASON_UNFINISHED);
+    mark_settle(&s, REASON_UNFINISHED);
     expect_settled(REASON_DESTINATION_CHANGED);
     cr_expect_eq(file_size(c.destination), BLOCK + 6);
 }
@@ -578,7 +578,7 @@ Test(session, what_somebody_wrote_behind_an_unseen_write_stays)
 {
     write_unseen();
     cr_assert_eq(pwrite(c.destination, "more", 4, SIZE - 4), 4);
-    session_settle(&s, REASON_UNFINISHED);
+    mark_settle(&s, REASON_UNFINISHED);
     expect_settled(REASON_DESTINATION_CHANGED);
     cr_expect_eq(file_size(c.destination), SIZE);
 }
@@ -604,7 +604,7 @@ Test(session, what_lies_behind_a_streams_unseen_write_is_cut_off_though_the_sour
 {
     write_unseen_by_stream();
     write_source_anew();
-    session_settle(&s, REASON_DESTINATION_USED);
+    mark_settle(&s, REASON_DESTINATION_USED);
     cr_expect_eq(file_size(c.destination), BLOCK + 6);
 }
 
@@ -613,7 +613,7 @@ Test(session, what_somebody_wrote_behind_a_streams_unseen_write_stays)
     write_unseen_by_stream();
     cr_assert_eq(pwrite(c.destination, "somebody's", 10, s.frontier - 100), 10);
     write_source_anew();
-    session_settle(&s, REASON_DESTINATION_USED);
+    mark_settle(&s, REASON_DESTINATION_USED);
     cr_expect_eq(file_size(c.destination), s.frontier);
 }
 
@@ -673,7 +673,7 @@ Test(session, on_a_server_a_copy_is_served)
         cr_assert(copy_on(BLOCK));
     cr_assert(copy_on(1234));
     cr_expect_leq(s.scratch.room, (size_t)4 << 20);
-    session_settle(&s, REASON_NONE);
+    mark_settle(&s, REASON_NONE);
     expect_settled(REASON_NONE);
     cr_expect_eq(sessions_remote, 0);
     cr_expect(files_equal(c.source, c.destination, LARGE + 1234));
@@ -737,7 +737,7 @@ Test(session, on_a_server_what_lies_behind_an_unseen_write_stays)
     cr_assert_gt(frontier, s.mark);
     cr_assert_eq(write(c.destination, "unseen", 6), 6);
     file_tick();
-    session_settle(&s, REASON_UNFINISHED);
+    mark_settle(&s, REASON_UNFINISHED);
     cr_expect_neq(s.tally.reason, REASON_UNFINISHED);
     cr_expect_eq(file_size(c.destination), frontier);
 }
@@ -782,18 +782,18 @@ Test(session, on_a_server_each_call_is_looked_up_from)
     most_in_a_call = SIZE;
     s.window = LARGE;
     in_the_call = ask_to_settle;
-    cr_expect_eq(session_copy(&s, 0, LARGE), SIZE, "another thread has asked for the session meanwhile");
+    cr_expect_eq(mark_copy(&s, 0, LARGE), SIZE, "another thread has asked for the session meanwhile");
     cr_expect_leq(s.window, 16 * SIZE, "what a call has done is what the next is measured by");
 }
 
 Test(session, on_a_server_the_kernel_copies_what_the_source_holds_now)
 {
     begin_on_server(LARGE);
-    cr_assert_eq(session_copy(&s, 0, SIZE), SIZE);
+    cr_assert_eq(mark_copy(&s, 0, SIZE), SIZE);
     cr_expect_eq(s.frontier, SIZE, "nothing runs ahead");
     cr_assert(copy_on(BLOCK));
     cr_assert_gt(s.frontier, s.mark);
-    cr_expect_eq(session_copy(&s, (off_t)(SIZE + BLOCK), SIZE), 0);
+    cr_expect_eq(mark_copy(&s, (off_t)(SIZE + BLOCK), SIZE), 0);
     expect_settled(REASON_DESTINATION_USED);
     cr_expect_eq(file_size(c.destination), SIZE + BLOCK);
 }
@@ -801,7 +801,7 @@ Test(session, on_a_server_the_kernel_copies_what_the_source_holds_now)
 Test(session, a_server_is_not_asked_for_every_small_piece)
 {
     begin_on_server(LARGE);
-    cr_expect_eq(session_copy(&s, 0, BLOCK), 0);
+    cr_expect_eq(mark_copy(&s, 0, BLOCK), 0);
     expect_settled(REASON_SLOWER);
 }
 
@@ -822,7 +822,7 @@ Test(session, on_a_server_a_change_of_the_destination_that_is_known_here_stays)
     cr_assert(copy_on(BLOCK));
     file_tick();
     cr_assert_eq(pwrite(c.destination, "of another process", 18, BLOCK + 7), 18);
-    session_settle(&s, REASON_UNFINISHED);
+    mark_settle(&s, REASON_UNFINISHED);
     expect_settled(REASON_DESTINATION_CHANGED);
     char found[18];
     cr_assert_eq(pread(c.destination, found, 18, BLOCK + 7), 18);
@@ -833,7 +833,7 @@ Test(session, what_was_begun_for_the_kernel_is_not_gone_on_with_for_a_buffer)
 {
     begin_on_server(LARGE);
     s.pair.compares = false;
-    cr_assert_eq(session_copy(&s, 0, SIZE), SIZE);
+    cr_assert_eq(mark_copy(&s, 0, SIZE), SIZE);
     cr_expect_not(copy_on(BLOCK));
     expect_settled(REASON_DESTINATION_USED);
     cr_expect_eq(file_size(c.destination), SIZE);
