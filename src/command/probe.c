@@ -157,20 +157,21 @@ static void print_chosen(const char *name, const struct probe *probe, enum way w
 static void print_engine(const struct probe *probe, unsigned place, const char **apart)
 {
     const struct engine *engine = engine_list()[place];
+    const char *name = engine->name;
     const struct trial *reads = &probe->trials[READS_AND_WRITES], *kernel = &probe->trials[BY_KERNEL];
     enum reason why = engine_refusal(place, &kernel->pair, settings.engines);
     if (why == REASON_OTHER_FS && *apart)
-        lines_say(engine->name, "no, for the same reason as %s.", *apart);
+        lines_say(name, "no, for the same reason as %s.", *apart);
     else if (why != REASON_NONE)
-        reason_print(engine->name, why, 0, engine->name, &probe->places, &kernel->pair);
+        reason_print(name, why, 0, name, &probe->places, &kernel->pair);
     else if (engine == reads->engine)
-        print_chosen(engine->name, probe, READS_AND_WRITES);
+        print_chosen(name, probe, READS_AND_WRITES);
     else if (engine == kernel->engine)
-        print_chosen(engine->name, probe, BY_KERNEL);
+        print_chosen(name, probe, BY_KERNEL);
     else
-        lines_say(engine->name, "not asked: %s comes first.", kernel->engine ? kernel->engine->name : "another");
+        lines_say(name, "not asked: %s comes first.", kernel->engine ? kernel->engine->name : "another");
     if (why == REASON_OTHER_FS && !*apart)
-        *apart = engine->name;
+        *apart = name;
 }
 
 /* Those for local files have nothing to say of a server, and the other way round. */
@@ -334,6 +335,7 @@ static void look(const void *what, void *answer)
         statx(AT_FDCWD, what, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &status);
         statx(AT_FDCWD, dirname(copy), AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &status);
     }
+    free(copy);
     *(bool *)answer = true;
 }
 

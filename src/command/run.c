@@ -242,7 +242,7 @@ static bool take_signals(struct child *child, int milliseconds)
 {
     sigset_t held;
     siginfo_t signal;
-    struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+    struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
     bool some = false;
     fill_held(&held);
     while (sigtimedwait(&held, &signal, &time) > 0) {

@@ -56,12 +56,12 @@ bool guard_same_file(const struct file_state *a, const struct file_state *b)
     return a->device == b->device && a->inode == b->inode && a->raw == b->raw;
 }
 
-/* FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv), over bytes. Never 0. */
-static uint64_t number_made_of(const void *bytes, size_t n)
+/* FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv), over the bytes of n words. Never 0. */
+static uint64_t number_made_of(const uint64_t *words, size_t n)
 {
     uint64_t number = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++)
-        number = (number ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < n * sizeof *words; i++)
+        number = (number ^ (words[i / 8] >> i % 8 * 8 & 255)) * 0x100000001b3u;
     return number ? number : 1;
 }
 
@@ -98,7 +98,7 @@ uint64_t guard_number(int fd, const struct file_state *state)
     if (told < 0 && told != -EOPNOTSUPP && told != -EOVERFLOW && told != -ENOSYS)
         return 0;
     const uint64_t names[] = {state->device, state->inode, told == 0 ? generation_in(&handle.head) : 0};
-    return number_made_of(names, sizeof names);
+    return number_made_of(names, sizeof names / sizeof *names);
 }
 
 static struct timespec timespec_of(struct statx_timestamp stamp)

@@ -4,8 +4,6 @@
 #include "../core/guards.h"
 #include "lookup.h"
 
-int __overflow(FILE *stream, int c); /* what putc_unlocked(3) calls */
-
 /* libio/libio.h of glibc: _IO_MAGIC and the bits of FILE._flags that decide what fwrite does. */
 enum {
     MAGIC = (int)0xFBAD0000,
@@ -27,19 +25,16 @@ enum { MAPPED = 1, NOT_CANCELLED = 2 };
 /* Smaller buffers are filled without regard to blocks (_IO_new_file_xsputn() in libio/fileops.c). */
 #define SMALLEST_BLOCK 128
 
-/* struct _IO_FILE_plus: the table of the stream's functions lies behind it. */
-struct whole_stream {
-    FILE stream;
-    const void *functions;
-};
-
-/* fopencookie(3), popen(3), wide streams and those of another libc in the process (dlmopen(3)) have other tables. */
+/*
+ * Whether the table of the stream's functions, which lies behind it (struct _IO_FILE_plus, libio/libioP.h), is that for files.
+ * fopencookie(3), popen(3), wide streams and those of another libc in the process (dlmopen(3)) have others.
+ */
 static bool is_on_file(const FILE *stream)
 {
     static const void *file_functions;
     if (!file_functions)
         file_functions = lookup_next("_IO_file_jumps");
-    return file_functions && ((const struct whole_stream *)stream)->functions == file_functions;
+    return file_functions && *(const void *const *)(stream + 1) == file_functions;
 }
 
 /*
@@ -75,7 +70,7 @@ void putting_begin(FILE *stream, size_t n)
     /* A terminal's stream turns out to be line buffered: then it is to be told by the write itself. */
     if (!is_for_writing(stream, 0) || stream->_IO_write_base || !guard_look(stream->_fileno, &file))
         return;
-    __overflow(stream, EOF);
+    __overflow(stream, EOF); /* as putc_unlocked(3) does */
     if (n >= (size_t)(stream->_IO_buf_end - stream->_IO_buf_base))
         stream->_IO_write_end = stream->_IO_write_ptr;
 }

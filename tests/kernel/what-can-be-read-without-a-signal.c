@@ -2,8 +2,8 @@
 // not be read (PROT_NONE, or a guard in shared memory). So what has never been forbidden needs not be touched to know that it is there. And
 // epoll_ctl(2) of no descriptors gives EBADF for an event there if a load raises no signal, else EFAULT (docs/decisions/023).
 #include "uffd.h"
-#include <setjmp.h>
 #include <errno.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 static sigjmp_buf back;
@@ -38,7 +38,8 @@ static void page(const char *what, char *p, int forbidden)
     }
     int answer = mincore(p, P, &there), said = asked(p), trap = reads(p);
     int bad = (answer == 0 && there & 1 && trap && !forbidden) || said != (trap ? EFAULT : 0);
-    printf("%s %-28s mincore %d, resident %d, epoll_ctl %d, signal %d\n", bad ? "FALSE" : "ok", what, answer, there & 1, said, trap);
+    printf("%s %-28s mincore %d, resident %d, epoll_ctl %d, signal %d\n", bad ? "FALSE" : "ok", what, answer, there & 1,
+           said, trap);
     wrong |= bad;
 }
 int main(void)

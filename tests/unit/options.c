@@ -42,14 +42,16 @@ Test(options, report_takes_its_value_with_the_equals_sign_only)
 Test(options, letters_together_and_their_value)
 {
     struct options o;
-    READ(&o, WORD("-vo/dev/null"), WORD("x"));
+    /* The option's value stays where the argument is. */
+    char together[] = "-vo/dev/null", apart[] = "/dev/null", whole[] = "--output=/dev/null";
+    READ(&o, together, WORD("x"));
     cr_expect(o.verbose);
     cr_expect_str_eq(o.output, "/dev/null");
     cr_expect_eq(o.words, 2);
-    READ(&o, WORD("-vo"), WORD("/dev/null"), WORD("x"));
+    READ(&o, WORD("-vo"), apart, WORD("x"));
     cr_expect_str_eq(o.output, "/dev/null");
     cr_expect_eq(o.words, 3);
-    READ(&o, WORD("--output=/dev/null"));
+    READ(&o, whole);
     cr_expect_str_eq(o.output, "/dev/null");
 }
 

@@ -189,7 +189,7 @@ size_t scsi_build_list(uint8_t *list, enum scsi_list_id usage, uint8_t id, uint8
     memset(list, 0, SCSI_LIST_HEADER);
     list[0] = usage == SCSI_NO_LIST_ID ? 0 : id;
     list[1] = (uint8_t)usage;
-    put_big_endian(list + 2, 2, 2 * SCSI_CSCD_BYTES);
+    put_big_endian(list + 2, 2, (uint64_t)2 * SCSI_CSCD_BYTES);
     put_big_endian(list + 8, 4, (uint64_t)count * SCSI_SEGMENT_BYTES);
     memcpy(list + SCSI_LIST_HEADER, cscd, (size_t)2 * SCSI_CSCD_BYTES);
     for (unsigned i = 0; i < count; i++, at += SCSI_SEGMENT_BYTES)
