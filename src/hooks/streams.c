@@ -5,6 +5,7 @@
 #define FAMILY_STREAMS
 #include "hook.h"
 
+#include "../core/unseen.h"
 #include "putting.h"
 
 /* libc has macros of these names (bits/stdio.h). */
@@ -21,6 +22,8 @@ static bool served(FILE *stream, const void *data, size_t n)
     putting_begin(stream, n);
     if (!putting_known(stream))
         return false;
+    /* What was never opened, standard output, is a stream like others from here on: more may be put unseen. */
+    unseen_add(&streamed, stream->_fileno);
     cancellation_point();
     return putting_serve(stream, data, n);
 }

@@ -58,9 +58,11 @@ reflink_filesystem() {
         verdict "by standard output: ${corner//_/ }, on $fs" as_plain "$shared" -- --standard "$corner"
     done < <(by_standard_output)
     verdict "by small pieces of a source in several places, on $fs" as_plain 99 source_in_places -- by_small_pieces
+    verdict "rewritten by another, in several places, on $fs" as_plain 0 source_in_places -- rewritten_by_another
+    verdict "by standard output: the same, on $fs" as_plain 0 source_in_places -- --standard rewritten_by_another
 }
 
 "$streams" --list >"$scratch/corners"
-count=$(($(wc -l <"$scratch/corners") + $(by_standard_output | wc -l) + 1))
+count=$(($(wc -l <"$scratch/corners") + $(by_standard_output | wc -l) + 3))
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
