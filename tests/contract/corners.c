@@ -1439,6 +1439,18 @@ static void copy_is_given_other_attributes(void)
     }
 }
 
+/* Blocks of the source that were never written the copy has no others for. */
+static void copy_of_unwritten_blocks_is_given_other_attributes(void)
+{
+    int end = open("../source", O_WRONLY);
+
+    if (end < 0 || fallocate(end, 0, (HALF + 10) * BLOCK, 2L << 20) < 0 ||
+        fallocate(end, FALLOC_FL_ZERO_RANGE, (HALF + 4) * BLOCK, BLOCK) < 0)
+        die("fallocate");
+    close(end);
+    copy_is_given_other_attributes();
+}
+
 /* Right behind the program, in the block that it is in the middle of. */
 static void writes_and_sets_the_time_back(int turn)
 {
@@ -1948,6 +1960,7 @@ static const struct corner {
     CORNER(copy_is_appended_to),
     CORNER(copy_is_punched),
     CORNER(copy_is_given_other_attributes),
+    CORNER(copy_of_unwritten_blocks_is_given_other_attributes),
     CORNER(copy_is_written_and_dated_back),
     CORNER(copy_is_cloned_to),
     CORNER(thread_with_its_own_descriptors),
