@@ -144,6 +144,15 @@ static bool asks_to_be_asked(unsigned long flags)
     return flags & (FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT);
 }
 
+/*
+ * So it is with who fills memory when it is looked at (userfaultfd(2)), which we do before write(2) would. By ioctl(2) of a device it is
+ * told too (descriptors.c).
+ */
+static bool asks_to_be_asked_by_number(long number, const long a[6])
+{
+    return number == SYS_userfaultfd || (number == SYS_fanotify_init && asks_to_be_asked((unsigned long)a[0]));
+}
+
 EXPORT int fanotify_init(unsigned flags, unsigned event_flags)
 {
     if (asks_to_be_asked(flags))
@@ -323,7 +332,7 @@ EXPORT long syscall(long number, ...)
         handed_lock_taken();
     if (forbids_reading(number, a))
         copy_forbidding();
-    if (clones_with_table(number, a) || (number == SYS_fanotify_init && asks_to_be_asked((unsigned long)a[0])))
+    if (clones_with_table(number, a) || asks_to_be_asked_by_number(number, a))
         copy_finish_for_good();
     if (parts_tables(number, a))
         copy_finish_for_tables();

@@ -1627,6 +1627,66 @@ static void reads_are_allowed_by_a_thread(void)
     _exit(0);
 }
 
+/* It looks at the copy before it fills the page that somebody has touched. */
+static void *fills_what_is_touched(void *faults)
+{
+    struct uffd_msg message;
+    struct stat st;
+
+    while (read(*(int *)faults, &message, sizeof(message)) == sizeof(message)) {
+        unsigned long page = message.arg.pagefault.address & -4096UL;
+        struct uffdio_copy fill = {.dst = page, .src = (unsigned long)buffer + page % BLOCK, .len = 4096};
+
+        if (fstat(copy, &st) < 0 || ioctl(*(int *)faults, UFFDIO_COPY, &fill) < 0)
+            die("fill");
+    }
+    return NULL;
+}
+
+/* Unseen, and by no signal: what waits for ever may have blocked them all. */
+static void *gives_up(void *nothing)
+{
+    sleep(30);
+    raw(SYS_exit_group, 98, 0, 0, 0);
+    return nothing;
+}
+
+/* Where it may not be made, nobody is asked. */
+static void memory_is_filled_by_a_thread_of(int faults)
+{
+    char *room = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *empty = (char *)(((uintptr_t)room + BLOCK - 1) & -(uintptr_t)BLOCK);
+    struct uffdio_api version = {.api = UFFD_API};
+    struct uffdio_register range = {.range = {(uintptr_t)empty, BLOCK}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    pthread_t thread;
+
+    if (faults < 0 || ioctl(faults, UFFDIO_API, &version) < 0 || ioctl(faults, UFFDIO_REGISTER, &range) < 0)
+        return;
+    pthread_create(&thread, NULL, gives_up, NULL);
+    pthread_create(&thread, NULL, fills_what_is_touched, &faults);
+    for (int i = 0; i < 2 * HALF; i++) {
+        if (read(source, buffer, BLOCK) != BLOCK || madvise(empty, BLOCK, MADV_DONTNEED) < 0)
+            die("read");
+        if (write(copy, empty, BLOCK) != BLOCK)
+            die("write");
+    }
+    say_place();
+    fflush(stdout);
+    _exit(0);
+}
+
+static void memory_is_filled_by_a_thread(void)
+{
+    memory_is_filled_by_a_thread_of((int)syscall(SYS_userfaultfd, O_CLOEXEC));
+}
+
+static void memory_is_filled_by_way_of_a_device(void)
+{
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+
+    memory_is_filled_by_a_thread_of(device < 0 ? device : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC));
+}
+
 static int told[2], answer[2];
 
 static int closes_the_copy(void *nothing)
@@ -1967,6 +2027,8 @@ static const struct corner {
     CORNER(thread_closes_in_its_own_table),
     CORNER(thread_with_its_own_descriptors_by_number),
     CORNER(reads_are_allowed_by_a_thread),
+    CORNER(memory_is_filled_by_a_thread),
+    CORNER(memory_is_filled_by_way_of_a_device),
     CORNER(closed_by_a_child_with_our_descriptors),
     CORNER(closed_by_a_child_with_all_of_ours),
     CORNER(closed_by_a_child_by_number),
