@@ -272,6 +272,11 @@ static bool forbids_reading(long number, const long a[6])
            number == SYS_pkey_mprotect || number == SYS_shmat;
 }
 
+static bool maps_file(long number, const long a[6])
+{
+    return number == SYS_mmap && !(a[3] & MAP_ANONYMOUS);
+}
+
 static bool clones_with_table(long number, const long a[6])
 {
     uint64_t flags;
@@ -326,7 +331,7 @@ EXPORT long syscall(long number, ...)
         return copy_range_by_number(a);
     if (number == SYS_close)
         owned_set((int)a[0], false);
-    if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
+    if (maps_file(number, a))
         copy_mapping((int)a[4]);
     if (number == SYS_fcntl && (a[1] == F_SETLK || a[1] == F_SETLKW))
         handed_lock_taken();
@@ -345,5 +350,7 @@ EXPORT long syscall(long number, ...)
     long result = original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (gives_descriptor(number, a[1]))
         copy_received((int)result);
+    if (maps_file(number, a) && result != -1)
+        copy_mapped((int)a[4], (const void *)result, (size_t)a[1], a[5]);
     return result;
 }

@@ -1687,6 +1687,75 @@ static void memory_is_filled_by_way_of_a_device(void)
     memory_is_filled_by_a_thread_of(device < 0 ? device : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC));
 }
 
+/* ---- memory that goes between two looks at it ------------------------------------------------------ */
+
+/* In memory that the other process has too: the program is in the middle of a write. */
+static int *writing;
+
+/* Whoever reads the source then does so to compare: what he compares with is taken away. */
+static void takes_the_room(int ready)
+{
+    struct fanotify_event_metadata events[16];
+    int group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+    ssize_t n;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (group >= 0)
+        fanotify_mark(group, FAN_MARK_ADD, FAN_ACCESS_PERM, AT_FDCWD, "../source");
+    if (write(ready, "", 1) != 1)
+        _exit(1);
+    while ((n = read(group, events, sizeof(events))) > 0) {
+        for (struct fanotify_event_metadata *e = events; FAN_EVENT_OK(e, n); e = FAN_EVENT_NEXT(e, n)) {
+            struct fanotify_response response = {e->fd, FAN_ALLOW};
+
+            if (__atomic_load_n(writing, __ATOMIC_SEQ_CST) && truncate("room", 0) < 0)
+                _exit(1);
+            if (write(group, &response, sizeof(response)) < 0)
+                _exit(1);
+            close(e->fd);
+        }
+    }
+    _exit(0);
+}
+
+/* How the write ends is not said: where nobody compares, the room stays. */
+static void copy_by_way_of_room(char *room, int file)
+{
+    ssize_t n;
+
+    for (off_t at = 0; (n = read(source, room, BLOCK)) > 0; at += n) {
+        __atomic_store_n(writing, 1, __ATOMIC_SEQ_CST);
+        ssize_t written = write(copy, room, (size_t)n);
+        __atomic_store_n(writing, 0, __ATOMIC_SEQ_CST);
+        if (written < n && (errno != EFAULT || ftruncate(file, BLOCK) < 0 || pread(source, room, (size_t)n, at) != n ||
+                            pwrite(copy, room, (size_t)n, at) != n || lseek(copy, at + n, SEEK_SET) < 0))
+            die("write");
+    }
+    say_place();
+}
+
+static void mapping_by_number_goes_while_it_is_compared(void)
+{
+    int ends[2], file = open("room", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    char byte;
+
+    writing = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (file < 0 || ftruncate(file, BLOCK) < 0 || writing == MAP_FAILED || pipe(ends) < 0)
+        die("room");
+    char *room = (char *)syscall(SYS_mmap, 0L, (long)BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0L);
+    close(source);
+    close(copy);
+    pid_t child = fork();
+    if (child == 0)
+        takes_the_room(ends[1]);
+    if (child < 0 || read(ends[0], &byte, 1) != 1)
+        die("child");
+    open_both();
+    copy_by_way_of_room(room, file);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 static int told[2], answer[2];
 
 static int closes_the_copy(void *nothing)
@@ -2027,6 +2096,7 @@ static const struct corner {
     CORNER(thread_closes_in_its_own_table),
     CORNER(thread_with_its_own_descriptors_by_number),
     CORNER(reads_are_allowed_by_a_thread),
+    CORNER(mapping_by_number_goes_while_it_is_compared),
     CORNER(memory_is_filled_by_a_thread),
     CORNER(memory_is_filled_by_way_of_a_device),
     CORNER(closed_by_a_child_with_our_descriptors),
