@@ -9,6 +9,7 @@
 
 #include <elf.h>
 #include <features.h>
+#include <linux/userfaultfd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,6 +18,9 @@
 #endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
+#endif
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 #ifndef CIFS_SUPER_MAGIC
 #define CIFS_SUPER_MAGIC 0xff534d42

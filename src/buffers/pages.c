@@ -9,6 +9,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* How long a page that there is no memory for is tried again, a millisecond each time, until its touch ends in SIGBUS. */
 #define NO_MEMORY_TRIES 10000
 
@@ -205,16 +209,33 @@ static bool is_pinned(struct filler *f)
     return pages_number_in(f, f->program_status, "VmPin:") != 0;
 }
 
-/* Lets regions go that have pages in the range; one that is the range is about to be emptied, and needs no filling. */
-static void make_room(struct filler *f, uintptr_t start, uintptr_t end)
+/*
+ * Lets regions go that have pages in the range; one that is the range is about to be emptied, and needs no filling. Whether there
+ * was one.
+ */
+static bool make_room(struct filler *f, uintptr_t start, uintptr_t end)
 {
+    bool same = false;
     for (unsigned i = 0; i < f->regions_used; i++) {
         struct region *r = &f->regions[i];
-        if (r->start == start && r->end == end)
+        if (r->start == start && r->end == end) {
             SHARED_STORE(r->start, 0);
-        else if (r->start && r->start < end && start < r->end)
+            same = true;
+        } else if (r->start && r->start < end && start < r->end) {
             pages_retire(f, r);
+        }
     }
+    return same;
+}
+
+/*
+ * Registering cuts a mapping in pieces. Those of one that nothing was ever written to do not become one again (is_mergeable_anon_vma()
+ * in mm/vma.c), and mremap(2) moves but one.
+ */
+static void write_to_ends(uintptr_t start, uintptr_t end)
+{
+    KERNEL(SYS_madvise, start, PAGE_BYTES, MADV_POPULATE_WRITE);
+    KERNEL(SYS_madvise, end - PAGE_BYTES, PAGE_BYTES, MADV_POPULATE_WRITE);
 }
 
 static long enroll(const struct filler *f, uintptr_t start, uintptr_t end)
@@ -243,9 +264,11 @@ static bool are_empty(const struct filler *f, uintptr_t start, uintptr_t end)
  * Emptied while they are not registered: the filler would wait for itself to read of it. MADV_DONTNEED fails on locked
  * memory, whose pages cannot be taken away.
  */
-static int empty_and_register(struct filler *f, uintptr_t start, uintptr_t end)
+static int empty_and_register(struct filler *f, uintptr_t start, uintptr_t end, bool again)
 {
     long result = unregister(f, start, end);
+    if (result == 0 && !again)
+        write_to_ends(start, end);
     if (result == 0)
         result = KERNEL(SYS_madvise, start, end - start, MADV_DONTNEED);
     if (result == 0)
@@ -263,14 +286,14 @@ int pages_prepare(struct filler *f)
     const struct region *wanted = &f->order.region;
     if (f->traced)
         return EPERM;
-    make_room(f, wanted->start, wanted->end);
+    bool again = make_room(f, wanted->start, wanted->end);
     /* The part pages are not emptied, but stay what they are found to be: memory that can be read. */
     if (!may_be_emptied(f, f->order.buffer.start, f->order.buffer.end) || is_pinned(f))
         return EINVAL;
     struct region *r = books_free_region(f, FILLER_BUFFERS);
     if (!r)
         return ENOSPC;
-    int failed = empty_and_register(f, wanted->start, wanted->end);
+    int failed = empty_and_register(f, wanted->start, wanted->end, again);
     if (failed)
         return failed;
     *r = *wanted;

@@ -14,7 +14,8 @@ bool sharing_stretch(int fd, off_t at, off_t n, struct stretch *stretch)
     /* XFS still tells the old block of what has been written to the page cache alone. */
     map.head.fm_flags = FIEMAP_FLAG_SYNC;
     const struct fiemap_extent *found = &map.extent;
-    uint64_t from = (uint64_t)at, known = FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED | FIEMAP_EXTENT_SHARED;
+    uint64_t from = (uint64_t)at,
+             known = FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED | FIEMAP_EXTENT_SHARED | FIEMAP_EXTENT_UNWRITTEN;
     if (KERNEL(SYS_ioctl, fd, FS_IOC_FIEMAP, &map) < 0)
         return false;
     *stretch = (struct stretch){.n = (uint64_t)n, .is_hole = true};
@@ -25,29 +26,37 @@ bool sharing_stretch(int fd, off_t at, off_t n, struct stretch *stretch)
         return true;
     }
     uint64_t before = from - found->fe_logical;
-    *stretch = (struct stretch){.n = found->fe_length - before, .place = found->fe_physical + before};
+    *stretch = (struct stretch){.n = found->fe_length - before,
+                                .place = found->fe_physical + before,
+                                .unwritten = found->fe_flags & FIEMAP_EXTENT_UNWRITTEN};
     return before < found->fe_length && !(found->fe_flags & ~known);
+}
+
+static bool is_clone_of(const struct stretch *source, const struct stretch *clone)
+{
+    if (source->is_hole || clone->is_hole)
+        return clone->is_hole && (source->is_hole || source->unwritten);
+    return clone->place == source->place && clone->unwritten == source->unwritten;
 }
 
 bool sharing_lies_in(int fd, off_t from, off_t n, struct stretch stretch)
 {
     for (off_t done = 0; done < n;) {
         struct stretch found;
-        uint64_t place = stretch.is_hole ? 0 : stretch.place + (uint64_t)done;
-        if (!sharing_stretch(fd, from + done, n - done, &found) || found.is_hole != stretch.is_hole ||
-            found.place != place)
+        if (!sharing_stretch(fd, from + done, n - done, &found) || !is_clone_of(&stretch, &found))
             return false;
         done += (off_t)found.n;
+        stretch.place += stretch.is_hole ? 0 : found.n;
     }
     return true;
 }
 
-bool sharing_all(int a, off_t from, int b, off_t to, off_t n)
+bool sharing_all(int source, off_t from, int clone, off_t to, off_t n)
 {
     for (off_t done = 0; done < n;) {
         struct stretch one, other;
-        if (!sharing_stretch(a, from + done, n - done, &one) || !sharing_stretch(b, to + done, n - done, &other) ||
-            one.is_hole != other.is_hole || one.place != other.place)
+        if (!sharing_stretch(source, from + done, n - done, &one) ||
+            !sharing_stretch(clone, to + done, n - done, &other) || !is_clone_of(&one, &other))
             return false;
         done += (off_t)(one.n < other.n ? one.n : other.n);
     }

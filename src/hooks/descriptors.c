@@ -208,12 +208,17 @@ static void asking(int fd)
         copy_settle_all();
 }
 
+/* Of /dev/userfaultfd, as linux/userfaultfd.h has it since Linux 6.1; process.c has why. */
+#define NEW_USERFAULTFD _IO(0xAA, 0x00)
+
 EXPORT int ioctl(int fd, unsigned long request, ...)
 {
     va_list rest;
     va_start(rest, request);
     void *argument = va_arg(rest, void *);
     va_end(rest);
+    if (request == NEW_USERFAULTFD)
+        copy_finish_for_good();
     asking(fd);
     int result = original_ioctl(fd, request, argument);
     if (result == 0)

@@ -144,6 +144,15 @@ static bool asks_to_be_asked(unsigned long flags)
     return flags & (FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT);
 }
 
+/*
+ * So it is with who fills memory when it is looked at (userfaultfd(2)), which we do before write(2) would. By ioctl(2) of a device it is
+ * told too (descriptors.c).
+ */
+static bool asks_to_be_asked_by_number(long number, const long a[6])
+{
+    return number == SYS_userfaultfd || (number == SYS_fanotify_init && asks_to_be_asked((unsigned long)a[0]));
+}
+
 EXPORT int fanotify_init(unsigned flags, unsigned event_flags)
 {
     if (asks_to_be_asked(flags))
@@ -263,6 +272,11 @@ static bool forbids_reading(long number, const long a[6])
            number == SYS_pkey_mprotect || number == SYS_shmat;
 }
 
+static bool maps_file(long number, const long a[6])
+{
+    return number == SYS_mmap && !(a[3] & MAP_ANONYMOUS);
+}
+
 static bool clones_with_table(long number, const long a[6])
 {
     uint64_t flags;
@@ -317,13 +331,13 @@ EXPORT long syscall(long number, ...)
         return copy_range_by_number(a);
     if (number == SYS_close)
         owned_set((int)a[0], false);
-    if (number == SYS_mmap && !(a[3] & MAP_ANONYMOUS))
+    if (maps_file(number, a))
         copy_mapping((int)a[4]);
     if (number == SYS_fcntl && (a[1] == F_SETLK || a[1] == F_SETLKW))
         handed_lock_taken();
     if (forbids_reading(number, a))
         copy_forbidding();
-    if (clones_with_table(number, a) || (number == SYS_fanotify_init && asks_to_be_asked((unsigned long)a[0])))
+    if (clones_with_table(number, a) || asks_to_be_asked_by_number(number, a))
         copy_finish_for_good();
     if (parts_tables(number, a))
         copy_finish_for_tables();
@@ -336,5 +350,7 @@ EXPORT long syscall(long number, ...)
     long result = original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (gives_descriptor(number, a[1]))
         copy_received((int)result);
+    if (maps_file(number, a) && result != -1)
+        copy_mapped((int)a[4], (const void *)result, (size_t)a[1], a[5]);
     return result;
 }

@@ -1439,6 +1439,18 @@ static void copy_is_given_other_attributes(void)
     }
 }
 
+/* Blocks of the source that were never written the copy has no others for. */
+static void copy_of_unwritten_blocks_is_given_other_attributes(void)
+{
+    int end = open("../source", O_WRONLY);
+
+    if (end < 0 || fallocate(end, 0, (HALF + 10) * BLOCK, 2L << 20) < 0 ||
+        fallocate(end, FALLOC_FL_ZERO_RANGE, (HALF + 4) * BLOCK, BLOCK) < 0)
+        die("fallocate");
+    close(end);
+    copy_is_given_other_attributes();
+}
+
 /* Right behind the program, in the block that it is in the middle of. */
 static void writes_and_sets_the_time_back(int turn)
 {
@@ -1613,6 +1625,135 @@ static void reads_are_allowed_by_a_thread(void)
     printf("asked: %d\n", asked > 1);
     fflush(stdout);
     _exit(0);
+}
+
+/* It looks at the copy before it fills the page that somebody has touched. */
+static void *fills_what_is_touched(void *faults)
+{
+    struct uffd_msg message;
+    struct stat st;
+
+    while (read(*(int *)faults, &message, sizeof(message)) == sizeof(message)) {
+        unsigned long page = message.arg.pagefault.address & -4096UL;
+        struct uffdio_copy fill = {.dst = page, .src = (unsigned long)buffer + page % BLOCK, .len = 4096};
+
+        if (fstat(copy, &st) < 0 || ioctl(*(int *)faults, UFFDIO_COPY, &fill) < 0)
+            die("fill");
+    }
+    return NULL;
+}
+
+/* Unseen, and by no signal: what waits for ever may have blocked them all. */
+static void *gives_up(void *nothing)
+{
+    sleep(30);
+    raw(SYS_exit_group, 98, 0, 0, 0);
+    return nothing;
+}
+
+/* Where it may not be made, nobody is asked. */
+static void memory_is_filled_by_a_thread_of(int faults)
+{
+    char *room = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *empty = (char *)(((uintptr_t)room + BLOCK - 1) & -(uintptr_t)BLOCK);
+    struct uffdio_api version = {.api = UFFD_API};
+    struct uffdio_register range = {.range = {(uintptr_t)empty, BLOCK}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    pthread_t thread;
+
+    if (faults < 0 || ioctl(faults, UFFDIO_API, &version) < 0 || ioctl(faults, UFFDIO_REGISTER, &range) < 0)
+        return;
+    pthread_create(&thread, NULL, gives_up, NULL);
+    pthread_create(&thread, NULL, fills_what_is_touched, &faults);
+    for (int i = 0; i < 2 * HALF; i++) {
+        if (read(source, buffer, BLOCK) != BLOCK || madvise(empty, BLOCK, MADV_DONTNEED) < 0)
+            die("read");
+        if (write(copy, empty, BLOCK) != BLOCK)
+            die("write");
+    }
+    say_place();
+    fflush(stdout);
+    _exit(0);
+}
+
+static void memory_is_filled_by_a_thread(void)
+{
+    memory_is_filled_by_a_thread_of((int)syscall(SYS_userfaultfd, O_CLOEXEC));
+}
+
+static void memory_is_filled_by_way_of_a_device(void)
+{
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+
+    memory_is_filled_by_a_thread_of(device < 0 ? device : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC));
+}
+
+/* ---- memory that goes between two looks at it ------------------------------------------------------ */
+
+/* In memory that the other process has too: the program is in the middle of a write. */
+static int *writing;
+
+/* Whoever reads the source then does so to compare: what he compares with is taken away. */
+static void takes_the_room(int ready)
+{
+    struct fanotify_event_metadata events[16];
+    int group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+    ssize_t n;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (group >= 0)
+        fanotify_mark(group, FAN_MARK_ADD, FAN_ACCESS_PERM, AT_FDCWD, "../source");
+    if (write(ready, "", 1) != 1)
+        _exit(1);
+    while ((n = read(group, events, sizeof(events))) > 0) {
+        for (struct fanotify_event_metadata *e = events; FAN_EVENT_OK(e, n); e = FAN_EVENT_NEXT(e, n)) {
+            struct fanotify_response response = {e->fd, FAN_ALLOW};
+
+            if (__atomic_load_n(writing, __ATOMIC_SEQ_CST) && truncate("room", 0) < 0)
+                _exit(1);
+            if (write(group, &response, sizeof(response)) < 0)
+                _exit(1);
+            close(e->fd);
+        }
+    }
+    _exit(0);
+}
+
+/* How the write ends is not said: where nobody compares, the room stays. */
+static void copy_by_way_of_room(char *room, int file)
+{
+    ssize_t n;
+
+    for (off_t at = 0; (n = read(source, room, BLOCK)) > 0; at += n) {
+        __atomic_store_n(writing, 1, __ATOMIC_SEQ_CST);
+        ssize_t written = write(copy, room, (size_t)n);
+        __atomic_store_n(writing, 0, __ATOMIC_SEQ_CST);
+        if (written < n && (errno != EFAULT || ftruncate(file, BLOCK) < 0 || pread(source, room, (size_t)n, at) != n ||
+                            pwrite(copy, room, (size_t)n, at) != n || lseek(copy, at + n, SEEK_SET) < 0))
+            die("write");
+    }
+    say_place();
+}
+
+static void mapping_by_number_goes_while_it_is_compared(void)
+{
+    int ends[2], file = open("room", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    char byte;
+
+    writing = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (file < 0 || ftruncate(file, BLOCK) < 0 || writing == MAP_FAILED || pipe(ends) < 0)
+        die("room");
+    char *room = (char *)syscall(SYS_mmap, 0L, (long)BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0L);
+    close(source);
+    close(copy);
+    pid_t child = fork();
+    if (child == 0)
+        takes_the_room(ends[1]);
+    if (child < 0 || read(ends[0], &byte, 1) != 1)
+        die("child");
+    open_both();
+    copy_by_way_of_room(room, file);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
 }
 
 static int told[2], answer[2];
@@ -1948,12 +2089,16 @@ static const struct corner {
     CORNER(copy_is_appended_to),
     CORNER(copy_is_punched),
     CORNER(copy_is_given_other_attributes),
+    CORNER(copy_of_unwritten_blocks_is_given_other_attributes),
     CORNER(copy_is_written_and_dated_back),
     CORNER(copy_is_cloned_to),
     CORNER(thread_with_its_own_descriptors),
     CORNER(thread_closes_in_its_own_table),
     CORNER(thread_with_its_own_descriptors_by_number),
     CORNER(reads_are_allowed_by_a_thread),
+    CORNER(mapping_by_number_goes_while_it_is_compared),
+    CORNER(memory_is_filled_by_a_thread),
+    CORNER(memory_is_filled_by_way_of_a_device),
     CORNER(closed_by_a_child_with_our_descriptors),
     CORNER(closed_by_a_child_with_all_of_ours),
     CORNER(closed_by_a_child_by_number),

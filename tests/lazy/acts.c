@@ -467,6 +467,22 @@ static void mremap_grows(void)
     show("grown");
 }
 
+/* Its first bytes are those of a read, which leaves the pages between empty. */
+static void mremap_grows_what_is_new(void)
+{
+    size_t before = (size_t)(buffer - area);
+    area = pages_for(area_size + 4 * PAGE);
+    buffer = area + before;
+    get();
+    char *there = mremap(area, area_size + 4 * PAGE, 64 * area_size, MREMAP_MAYMOVE);
+    check(there != MAP_FAILED, "mremap");
+    buffer = there + before;
+    area = there;
+    area_size *= 64;
+    put();
+    show("grown");
+}
+
 static void mremap_shrinks(void)
 {
     get();
@@ -2045,6 +2061,7 @@ static const struct act {
     ACT(mremap_moves),
     ACT(mremap_leaves),
     ACT(mremap_grows),
+    ACT(mremap_grows_what_is_new),
     ACT(mremap_shrinks),
     ACT(none_before_the_read),
     ACT(read_only_before_the_read),
