@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-/* The process runs its last handlers, or forbids itself system calls. Is never false again. */
+/* Nothing is offloaded any more, for a reason that copy_finish() or one of its kin (copy.h) tells. Is never false again. */
 extern bool settle_finished __attribute__((visibility("hidden")));
 
 /* Whether nothing is to be offloaded any more, or nothing ever was (OFFLOAD=off). May be asked at any time. */
