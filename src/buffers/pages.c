@@ -6,6 +6,7 @@
 #include "uffd.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -203,10 +204,36 @@ long pages_number_in(struct filler *f, int fd, const char *word)
     return -1;
 }
 
-/* Whether memory of the program is pinned: io_uring's registered buffers go on using a page that was taken away. */
+static bool is_same(const char *one, const char *other)
+{
+    while (*one && *one == *other)
+        one++, other++;
+    return *one == *other;
+}
+
+/* Whether the program has mapped a ring of io_uring(7), a file of which shared memory is mapped; or that cannot be told. */
+static bool has_ring(struct filler *f)
+{
+    struct map_query query = {.size = sizeof query,
+                              .flags = MAP_THERE_OR_NEXT | MAP_OF_FILE | MAP_WRITABLE | MAP_IS_SHARED,
+                              .name = (uintptr_t)f->bytes};
+    for (;; query.address = query.end) {
+        query.name_size = PATH_MAX;
+        long found = KERNEL(SYS_ioctl, f->maps, QUERY_MAP, &query);
+        if (found < 0)
+            return found != -ENOENT;
+        if (is_same(f->bytes, "anon_inode:[io_uring]"))
+            return true;
+    }
+}
+
+/*
+ * Whether memory of the program may be pinned: io_uring's registered buffers go on using a page that was taken away. Linux 7.3
+ * does not count those of a process with CAP_IPC_LOCK.
+ */
 static bool is_pinned(struct filler *f)
 {
-    return pages_number_in(f, f->program_status, "VmPin:") != 0;
+    return pages_number_in(f, f->program_status, "VmPin:") != 0 || has_ring(f);
 }
 
 /*

@@ -47,5 +47,7 @@ struct map_query {
 #define MAP_READABLE 0x01
 #define MAP_WRITABLE 0x02
 #define MAP_IS_SHARED 0x08
+#define MAP_THERE_OR_NEXT 0x10
+#define MAP_OF_FILE 0x20
 
 #endif

@@ -257,6 +257,13 @@ static inline void copy_settle_path(int directory, const char *path, int flags)
         copy_settle_file_at(directory, path, flags, false);
 }
 
+/* As copy_settle(), for the file that a path leads to. */
+static inline void copy_changing_path(const char *path)
+{
+    if (copy_running())
+        copy_settle_file_at(AT_FDCWD, path, 0, true);
+}
+
 /*
  * As copy_settle_path(), for what sets a file's times, or (path NULL) a descriptor's: what was read of it until now is not
  * to be read once more by us, which would move the time of access that the program has set.

@@ -64,7 +64,7 @@ EXPORT int __fxstatat(int version, int dir, const char *path, struct stat *st, i
 
 EXPORT int truncate(const char *path, off_t size)
 {
-    copy_settle_path(AT_FDCWD, path, 0);
+    copy_changing_path(path);
     return original_truncate(path, size);
 }
 
