@@ -99,12 +99,19 @@ static bool is_likely(const struct candidate *c, int source, struct file_state *
            !settings_too_small(state->size) && state->device == c->destination_state.device;
 }
 
-/* Where this thread's last read has come to: the write has the bytes before that, or is one read late. */
+/* This thread's last read, or NULL: its descriptor has been closed, or there was none. */
+static const struct read_note *last_read(void)
+{
+    const struct read_note *note = recogniser_newest();
+    return note->length && note->age == recogniser_age(note->fd) ? note : NULL;
+}
+
+/* Where that has come to: the write has the bytes before it, or is one read late. */
 static bool holds_where_read(struct candidate *c)
 {
     struct file_state state;
-    const struct read_note *note = recogniser_newest();
-    if (!note->length || note->age != recogniser_age(note->fd) || !is_likely(c, note->fd, &state))
+    const struct read_note *note = last_read();
+    if (!note || !is_likely(c, note->fd, &state))
         return false;
     off_t end = recogniser_source_offset(note, note->buffer) + (off_t)note->length;
     return holds(c, note->fd, c->to, state.size) || holds(c, note->fd, end - (off_t)c->n, state.size) ||
@@ -143,9 +150,20 @@ bool guess_contradicts(const struct read_note *note, int destination, const stru
            !holds(&c, note->fd, recogniser_source_offset(note, first->iov_base), state.size);
 }
 
+/* Whether anything that was read or mapped is still open. A program that has closed it all (sort) pays no system call. */
+static bool may_have_source(const struct candidate *c)
+{
+    bool may = last_read() || mapping_of(c->write->pieces->iov_base);
+    for (unsigned i = 0; i < SOURCES && !may; i++)
+        may = recogniser_source(i) >= 0;
+    return may;
+}
+
 bool guess_source(struct candidate *c)
 {
     const struct iovec *first = c->write->pieces;
+    if (!may_have_source(c))
+        return false;
     if (!guard_look(c->destination, &c->destination_state)) {
         recogniser_found_irregular(c->destination);
         return false;
