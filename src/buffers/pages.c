@@ -184,31 +184,30 @@ static bool may_be_emptied(const struct filler *f, uintptr_t start, uintptr_t en
     return true;
 }
 
+/* What stands behind the word, if the text begins with it; else NULL. */
+static const char *behind(const char *word, const char *text)
+{
+    while (*word && *word == *text)
+        word++, text++;
+    return *word ? NULL : text;
+}
+
 long pages_number_in(struct filler *f, int fd, const char *word)
 {
     long n = KERNEL(SYS_pread64, fd, f->bytes, FILLER_CHUNK - 1, 0);
     f->bytes[n > 0 ? n : 0] = 0;
     for (const char *line = f->bytes; *line; line++) {
-        size_t same = 0;
-        while (word[same] && line[same] == word[same])
-            same++;
-        if (word[same])
+        const char *at = behind(word, line);
+        if (!at)
             continue;
         long number = 0;
-        for (line += same; *line == '\t' || *line == ' ';)
-            line++;
-        for (; *line >= '0' && *line <= '9'; line++)
-            number = number * 10 + (*line - '0');
+        while (*at == '\t' || *at == ' ')
+            at++;
+        for (; *at >= '0' && *at <= '9'; at++)
+            number = number * 10 + (*at - '0');
         return number;
     }
     return -1;
-}
-
-static bool is_same(const char *one, const char *other)
-{
-    while (*one && *one == *other)
-        one++, other++;
-    return *one == *other;
 }
 
 /* Whether the program has mapped a ring of io_uring(7), a file of which shared memory is mapped; or that cannot be told. */
@@ -222,7 +221,7 @@ static bool has_ring(struct filler *f)
         long found = KERNEL(SYS_ioctl, f->maps, QUERY_MAP, &query);
         if (found < 0)
             return found != -ENOENT;
-        if (is_same(f->bytes, "anon_inode:[io_uring]"))
+        if (behind("anon_inode:[io_uring]", f->bytes))
             return true;
     }
 }

@@ -1,7 +1,7 @@
 /*
  * extents FILE           prints "bytes-with-storage bytes-shared" of a file
  * extents FILE_A FILE_B  prints "bytes-in-common size-of-a size-of-b", where a byte is in common if
- *                        both files keep it in the same place of the disk, wherever in the files it is
+ *                        both files keep it in the same place of the disk
  *
  * The kernel's map of the files is the witness here: it knows nothing of who made the copy.
  */
@@ -85,12 +85,12 @@ static int has_place(const struct fiemap_extent *extent)
     return !(extent->fe_flags & none);
 }
 
-/* Where the part of an extent that lies within the file's size ends on the disk. */
-static uint64_t end_on_disk(const struct fiemap_extent *extent, uint64_t size)
+/* The part of an extent that lies within the file's size. */
+static uint64_t end_within(const struct fiemap_extent *extent, uint64_t size)
 {
     uint64_t end = extent->fe_logical + extent->fe_length;
 
-    return extent->fe_physical + (end < size ? end : size) - extent->fe_logical;
+    return end < size ? end : size;
 }
 
 static uint64_t in_common(const struct map *a, const struct map *b)
@@ -101,12 +101,13 @@ static uint64_t in_common(const struct map *a, const struct map *b)
         for (size_t j = 0; j < b->count; j++) {
             const struct fiemap_extent *x = &a->extents[i];
             const struct fiemap_extent *y = &b->extents[j];
-            uint64_t start = x->fe_physical > y->fe_physical ? x->fe_physical : y->fe_physical;
-            uint64_t end_x = end_on_disk(x, a->size);
-            uint64_t end_y = end_on_disk(y, b->size);
+            uint64_t start = x->fe_logical > y->fe_logical ? x->fe_logical : y->fe_logical;
+            uint64_t end_x = end_within(x, a->size);
+            uint64_t end_y = end_within(y, b->size);
             uint64_t end = end_x < end_y ? end_x : end_y;
 
-            if (start < end && has_place(x) && has_place(y))
+            if (start < end && has_place(x) && has_place(y) &&
+                x->fe_physical - x->fe_logical == y->fe_physical - y->fe_logical)
                 bytes += end - start;
         }
     }
