@@ -1439,6 +1439,20 @@ static void copy_is_given_other_attributes(void)
     }
 }
 
+/* By its name. What is the copy's own is known by what the source has before that. */
+static void source_is_cut_after_other_attributes(void)
+{
+    int child = told_child(sets_something);
+    char byte = 0;
+
+    copy_blocks(HALF);
+    if (write(child, &byte, 1) != 1 || read(child, &byte, 1) != 1)
+        die("socket");
+    say("truncated", truncate("../source", (HALF + 2) * BLOCK));
+    close(copy);
+    say("size", size_of_copy());
+}
+
 /* Blocks of the source that were never written the copy has no others for. */
 static void copy_of_unwritten_blocks_is_given_other_attributes(void)
 {
@@ -2090,6 +2104,7 @@ static const struct corner {
     CORNER(copy_is_punched),
     CORNER(copy_is_given_other_attributes),
     CORNER(copy_of_unwritten_blocks_is_given_other_attributes),
+    CORNER(source_is_cut_after_other_attributes),
     CORNER(copy_is_written_and_dated_back),
     CORNER(copy_is_cloned_to),
     CORNER(thread_with_its_own_descriptors),
