@@ -29,15 +29,16 @@ struct read_notes {
     struct read_note notes[NOTES];
 };
 
-extern __thread struct read_notes read_notes;
+extern __thread struct read_notes read_notes __attribute__((visibility("hidden")));
 
 /* Descriptors, by number, that were found to be no regular files: pipes, sockets, terminals. */
 #define KINDS_KNOWN 256
-extern uint8_t recogniser_irregular[KINDS_KNOWN];
+extern uint8_t recogniser_irregular[KINDS_KNOWN] __attribute__((visibility("hidden")));
 
 static inline bool recogniser_is_irregular(int fd)
 {
-    return (unsigned)fd < KINDS_KNOWN && __atomic_load_n(&recogniser_irregular[fd], __ATOMIC_RELAXED);
+    return __builtin_expect((unsigned)fd < KINDS_KNOWN, 1) &&
+           __atomic_load_n(&recogniser_irregular[(unsigned)fd], __ATOMIC_RELAXED);
 }
 
 /*
@@ -45,7 +46,7 @@ static inline bool recogniser_is_irregular(int fd)
  * is asked about once more than need be.
  */
 #define AGES 256
-extern uint8_t recogniser_ages[AGES];
+extern uint8_t recogniser_ages[AGES] __attribute__((visibility("hidden")));
 
 static inline uint8_t recogniser_age(int fd)
 {
@@ -97,12 +98,17 @@ void recogniser_forget_sources(void);
 /* One of them, a descriptor that still means what was read; or -1. */
 int recogniser_source(unsigned place);
 
-/* Tells of a read by any call. Any thread, signal safe. */
-static inline void recogniser_note_source(int fd)
+/* Tells of a read by any call, of a descriptor that is `age` old. Any thread, signal safe. */
+static inline void recogniser_note_aged_source(int fd, uint8_t age)
 {
-    uint64_t source = (uint64_t)recogniser_age(fd) << 32 | (uint32_t)(fd + 1);
+    uint64_t source = (uint64_t)age << 32 | ((uint32_t)fd + 1);
     if (__atomic_load_n(&recogniser_last_source, __ATOMIC_RELAXED) != source)
         recogniser_add_source(source);
+}
+
+static inline void recogniser_note_source(int fd)
+{
+    recogniser_note_aged_source(fd, recogniser_age(fd));
 }
 
 /* Leaves a note of a read that gave n > 0 bytes, at an offset of its own or, if that is -1, at the descriptor's. */
@@ -110,8 +116,10 @@ static inline void recogniser_note_at(int fd, const void *buffer, size_t n, off_
 {
     if (recogniser_is_irregular(fd))
         return;
-    recogniser_note_source(fd);
-    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd, recogniser_age(fd), at};
+    uint8_t age = recogniser_age(fd);
+    read_notes.notes[read_notes.next++ % NOTES] = (struct read_note){buffer, n, fd, age, at};
+    /* Last: what is kept across this call, which is seldom made, would be saved and restored at every read. */
+    recogniser_note_aged_source(fd, age);
 }
 
 /* Leaves a note of a read(2). */

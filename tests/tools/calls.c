@@ -142,6 +142,12 @@ static int fread_block(void)
     return fread(buffer, 1, 512, source) > 0 || fseek(source, 0, SEEK_SET) == 0;
 }
 
+/* All that the stream has read ahead, each time: what is read is what lies before the descriptor's offset. */
+static int fread_buffer(void)
+{
+    return fread(buffer, 1, sizeof(buffer), source) == sizeof(buffer) || fseek(source, 0, SEEK_SET) == 0;
+}
+
 /* In place of a number: not of a program that copies nothing, and not listed. */
 enum { IS_A_COPY = 0 };
 
@@ -169,6 +175,7 @@ static const struct turn {
     {"truncate-file", 1, truncate_file},
     {"fread-byte", 1, fread_byte},
     {"fread-block", 1, fread_block},
+    {"fread-buffer", 1, fread_buffer},
     {"fwrite-byte", 1, fwrite_byte},
     {"fwrite-block", 1, fwrite_block},
     {"copy-a-block", IS_A_COPY, copy_a_block},

@@ -273,15 +273,20 @@ void perform_seek(const struct op *op)
     TRY(N_OFFSET, seek_by(op->a[3], fd, op->a[1], op->a[2]));
 }
 
-/* XFS refuses a direct write from an address that the disk cannot take, but makes a buffered one of
- * it where the file has ever shared extents. Such writes are not made at all. */
+/* XFS refuses a direct write from an address that the disk cannot take, or one that appends within a
+ * sector, but makes a buffered one of it where the file has ever shared extents. Such writes are not
+ * made at all. */
 bool refused_by_direct(int fd, const void *bytes)
 {
     enum { SECTOR = 512 };
-    if (!world.direct || (uintptr_t)bytes % SECTOR == 0)
+    struct stat about;
+    if (!world.direct)
         return false;
     long flags = raw3(SYS_fcntl, fd, F_GETFL, 0);
     if (flags < 0 || !(flags & O_DIRECT))
+        return false;
+    bool appends = flags & O_APPEND && fstat(fd, &about) == 0 && about.st_size % SECTOR;
+    if ((uintptr_t)bytes % SECTOR == 0 && !appends)
         return false;
     errno = EINVAL;
     return true;
