@@ -6,6 +6,7 @@
 #include "core/exact.h"
 #include "core/settings.h"
 #include "engines/array/disks.h"
+#include "engines/array/mapper.h"
 #include "engines/array/suits.h"
 #include "engines/engine.h"
 
@@ -18,6 +19,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <sched.h>
@@ -36,6 +38,7 @@
 #define N (3 * MIB)
 #define FROM MIB
 #define TO (2 * MIB)
+#define VOLUME_DISK makedev(8, 64)
 
 /* ---- two devices ---- */
 
@@ -51,6 +54,14 @@ static char one_folder[300];
 static unsigned commands;
 static enum reason answer;
 static void (*meanwhile)(void);
+/* One of the two, which is a volume: it lies on a disk of another number, from there on. */
+static dev_t volume;
+static uint64_t volume_at;
+
+static dev_t disk_of(const struct device *d)
+{
+    return d->number == volume ? VOLUME_DISK : d->number;
+}
 
 /* Attaches a loop device to memory filled by that seed. It is gone when nobody has it open. */
 static void attach(struct device *d, unsigned seed)
@@ -110,7 +121,7 @@ static enum reason play_open(struct disk_pair *pair, dev_t from, dev_t to)
 static int play_copy(const struct disk_pair *pair, const struct disk_range *ranges, unsigned count)
 {
     char *bytes = aligned_alloc(4096, MIB);
-    cr_assert(count == 1 && pair->disks[0] == source.number && pair->disks[1] == destination.number);
+    cr_assert(count == 1 && pair->disks[0] == disk_of(&source) && pair->disks[1] == disk_of(&destination));
     commands++;
     if (meanwhile)
         meanwhile();
@@ -127,16 +138,22 @@ static void play_close(struct disk_pair *pair)
 
 static const struct disk_engine play = {.name = "play", .open = play_open, .copy = play_copy, .close = play_close};
 
+static void plant(void)
+{
+    sysfstree_plant();
+    sysfstree_put_scsi(source.number, SIZE / 512);
+    sysfstree_put_scsi(destination.number, SIZE / 512);
+    sysfstree_put_scsi(VOLUME_DISK, SIZE / 512 + 8);
+    /* A device's has one folder, as that of a process has with one thread. */
+    snprintf(one_folder, sizeof one_folder, "%s/%u:%u", sysfstree, major(VOLUME_DISK), minor(VOLUME_DISK));
+    suits_threads = one_folder;
+}
+
 static void begin(void)
 {
     attach(&source, 1);
     attach(&destination, 2);
-    sysfstree_plant();
-    sysfstree_put_scsi(source.number, SIZE / 512);
-    sysfstree_put_scsi(destination.number, SIZE / 512);
-    /* A device's has one folder, as that of a process has with one thread. */
-    snprintf(one_folder, sizeof one_folder, "%s/%u:%u", sysfstree, major(source.number), minor(source.number));
-    suits_threads = one_folder;
+    plant();
     disks_instead = &play;
     answer = REASON_NONE;
     meanwhile = NULL;
@@ -453,32 +470,80 @@ Test(arraydevices, blocks_are_no_smaller_than_those_of_files)
 
 /* ---- devices that move ---- */
 
-static dev_t moving;
-
-/* As a logical volume that pvmove(8) has put elsewhere: its table is another one. */
-static void move(void)
+static int play_table(dev_t device, struct mapper_target targets[MAPPER_TARGETS])
 {
-    char device[32], size[32];
-    snprintf(device, sizeof device, "%u:%u", major(moving), minor(moving));
-    snprintf(size, sizeof size, "%zu\n", SIZE / 512 + 8);
-    sysfstree_put(device, "size", size);
+    cr_assert_eq(device, volume);
+    targets[0] = (struct mapper_target){.n = SIZE, .offset = volume_at, .device = VOLUME_DISK};
+    return 1;
 }
 
-Test(arraydevices, a_device_that_was_moved_meanwhile_is_found_out)
+static void make_volume(const struct device *d)
+{
+    char number[32];
+    snprintf(number, sizeof number, "%u:%u", major(d->number), minor(d->number));
+    sysfstree_put(number, "dm/uuid", "LVM-1\n");
+    volume = d->number;
+    volume_at = 0;
+    mapper_instead = play_table;
+}
+
+/* As pvmove(8) does: its table is another one. */
+static void move(void)
+{
+    volume_at = 4096;
+}
+
+Test(arraydevices, a_volume_is_copied)
+{
+    struct file_pair pair = pair_of();
+    make_volume(&destination);
+    cr_expect_eq(engine_array.copy(&pair, FROM, TO, N), N);
+    cr_expect_not(pair.array_failed);
+    cr_expect(is_copied(destination.fd));
+}
+
+Test(arraydevices, a_volume_that_was_moved_meanwhile_is_found_out)
 {
     for (int i = 0; i < 2; i++) {
         struct file_pair pair = pair_of();
-        moving = i ? destination.number : source.number;
+        make_volume(i ? &destination : &source);
         meanwhile = move;
         cr_expect_eq(engine_array.copy(&pair, FROM, TO, N), N);
         cr_expect(pair.array_failed, "%d", i);
         cr_expect(is_copied(destination.fd));
         sysfstree_uproot();
-        sysfstree_plant();
-        sysfstree_put_scsi(source.number, SIZE / 512);
-        sysfstree_put_scsi(destination.number, SIZE / 512);
-        snprintf(one_folder, sizeof one_folder, "%s/%u:%u", sysfstree, major(source.number), minor(source.number));
+        plant();
     }
+}
+
+/* What is taken for granted of a partition that is open: it cannot go, nor start elsewhere. */
+Test(arraydevices, a_partition_that_is_open_stays)
+{
+    struct blkpg_partition part = {.start = MIB, .length = MIB, .pno = 1};
+    struct blkpg_ioctl_arg arg = {.op = BLKPG_ADD_PARTITION, .datalen = sizeof part, .data = &part};
+    char path[300], number[32] = "";
+    unsigned first, second;
+    if (ioctl(source.fd, BLKPG, &arg) < 0)
+        cr_skip_test("no partitions on loop devices");
+    snprintf(path, sizeof path, "/sys/dev/block/%u:%u/loop%up1/dev", major(source.number), minor(source.number),
+             minor(source.number));
+    FILE *in = fopen(path, "r");
+    cr_assert(in && fgets(number, sizeof number, in) && sscanf(number, "%u:%u", &first, &second) == 2, "%s", path);
+    fclose(in);
+    snprintf(path, sizeof path, "%s.1", source.node);
+    cr_assert_eq(mknod(path, S_IFBLK | 0600, makedev(first, second)), 0);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    unlink(path);
+    cr_assert_geq(fd, 0);
+    arg.op = BLKPG_DEL_PARTITION;
+    cr_expect(ioctl(source.fd, BLKPG, &arg) < 0 && errno == EBUSY);
+    arg.op = BLKPG_RESIZE_PARTITION;
+    part.start += 4096;
+    cr_expect(ioctl(source.fd, BLKPG, &arg) < 0 && errno == EINVAL);
+    cr_expect(ioctl(source.fd, BLKRRPART) < 0);
+    close(fd);
+    arg.op = BLKPG_DEL_PARTITION;
+    cr_expect_eq(ioctl(source.fd, BLKPG, &arg), 0);
 }
 
 /* ---- what the kernel does of its own ---- */

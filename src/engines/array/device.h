@@ -10,6 +10,7 @@
 #define LIBOFFLOAD_DEVICE_H
 
 #include "../../core/reasons.h"
+#include "nodes.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +24,7 @@ struct disk_range {
 /* Two disks (or one twice) between which the disks copy. Filled in by open(); the caller's to keep, and to close(). */
 struct disk_pair {
     int source, destination; /* private descriptors for commands, close-on-exec and high; equal if it is one disk */
-    dev_t nodes[2];          /* what these are of, by which they are known again */
+    struct node nodes[2];    /* what these are of, by which they are known again */
     dev_t disks[2];          /* what open() was asked for */
     uint64_t sizes[2];       /* bytes of each disk */
 

@@ -20,6 +20,9 @@ struct mapper_target {
  */
 int mapper_table(dev_t device, struct mapper_target targets[MAPPER_TARGETS]);
 
+/* For tests: what is asked in the kernel's place. */
+extern int (*mapper_instead)(dev_t device, struct mapper_target targets[MAPPER_TARGETS]);
+
 /* What mapper_table() makes of the `size` bytes that the kernel gave behind its header; for it and for tests. */
 int mapper_parse(const char *data, uint32_t size, uint32_t count, struct mapper_target targets[MAPPER_TARGETS]);
 

@@ -44,8 +44,18 @@ static enum reason reason_of(long error)
     return hidden ? REASON_DISK_FORBIDDEN : REASON_DISK_FAILED;
 }
 
+static struct node node_in(const struct stat *st)
+{
+    return (struct node){st->st_rdev, st->st_ino};
+}
+
+bool node_same(const struct node *a, const struct node *b)
+{
+    return a->device == b->device && a->file == b->file;
+}
+
 /* Nothing is opened that is not the device meant: to open some devices does something. */
-static enum reason find_node(const char *path, const char *place, dev_t *node)
+static enum reason find_node(const char *path, const char *place, struct node *node)
 {
     struct stat st;
     char found[NODE_PATH];
@@ -54,11 +64,11 @@ static enum reason find_node(const char *path, const char *place, dev_t *node)
         return reason_of(error);
     if (!S_ISCHR(st.st_mode) || !place_of("char", st.st_rdev, found) || strcmp(found, place) != 0)
         return REASON_DISK_FORBIDDEN;
-    *node = st.st_rdev;
+    *node = node_in(&st);
     return REASON_NONE;
 }
 
-enum reason node_open(const char *path, const char *place, int *fd, dev_t *node)
+enum reason node_open(const char *path, const char *place, int *fd, struct node *node)
 {
     enum reason why = find_node(path, place, node);
     if (why != REASON_NONE)
@@ -66,14 +76,17 @@ enum reason node_open(const char *path, const char *place, int *fd, dev_t *node)
     *fd = private_descriptor(KERNEL(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     if (*fd < 0)
         return reason_of(*fd);
-    if (node_is(*fd, *node))
+    if (node_is(*fd, node))
         return REASON_NONE;
     KERNEL(SYS_close, *fd);
     return REASON_DISK_FAILED;
 }
 
-bool node_is(int fd, dev_t node)
+bool node_is(int fd, const struct node *node)
 {
     struct stat st;
-    return KERNEL(SYS_fstat, fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == node;
+    if (KERNEL(SYS_fstat, fd, &st) < 0 || !S_ISCHR(st.st_mode))
+        return false;
+    const struct node found = node_in(&st);
+    return node_same(&found, node);
 }

@@ -115,7 +115,7 @@ static int copy(const struct disk_pair *pair, const struct disk_range *ranges, u
     unsigned fit = ranges_fit(pair, ranges, count);
     if (!fit)
         return -EINVAL;
-    if (!node_is(pair->destination, pair->nodes[1]))
+    if (!node_is(pair->destination, &pair->nodes[1]))
         return -EBADF;
     fit = in_one_place(ranges, fit);
     long status = send_copy(pair, ranges, fit);
@@ -141,7 +141,7 @@ static char *namespace_in(char *place)
 }
 
 /* "../../devices/.../nvme0/nvme0n1" is the disk's place, "../../devices/.../nvme0/ng0n1" that of its generic node. */
-static enum reason open_node(dev_t disk, int *fd, dev_t *node)
+static enum reason open_node(dev_t disk, int *fd, struct node *node)
 {
     char place[NODE_PATH], path[NODE_PATH] = "/dev/ng";
     char *name = node_of_disk(disk, place) ? namespace_in(place) : NULL;
@@ -190,7 +190,7 @@ static enum reason ask(struct disk_pair *pair)
 
 static void close_pair(struct disk_pair *pair)
 {
-    if (pair->source >= 0 && node_is(pair->source, pair->nodes[0]))
+    if (pair->source >= 0 && node_is(pair->source, &pair->nodes[0]))
         KERNEL(SYS_close, pair->source);
     pair->source = pair->destination = -1;
 }

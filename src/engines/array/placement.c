@@ -16,6 +16,7 @@ struct part {
 };
 
 struct descent {
+    bool mapped; /* by a table of the device mapper */
     unsigned count;
     struct part parts[PLACEMENT_PARTS];
 };
@@ -56,7 +57,7 @@ static bool leave_partition(struct part *part)
         return false;
     part->offset += start;
     part->device = disk;
-    return true;
+    return is_inside(part);
 }
 
 /* From a piece of a linear mapping to those of the devices below, which take its place. */
@@ -74,14 +75,17 @@ static bool leave_mapping(struct descent *d, unsigned place)
             continue;
         if (d->count + count >= PLACEMENT_PARTS)
             return false;
-        below[count++] =
+        below[count] =
             (struct part){whole.at + (from - whole.offset), end - from, t->offset + (from - t->at), t->device};
+        if (!is_inside(&below[count++]))
+            return false;
     }
     if (!count)
         return false;
     memmove(d->parts + place + count, d->parts + place + 1, (d->count - place - 1) * sizeof *d->parts);
     memcpy(d->parts + place, below, count * sizeof *below);
     d->count += count - 1;
+    d->mapped = true;
     return true;
 }
 
@@ -92,13 +96,11 @@ static bool has_zones(dev_t disk)
     return sysfs_number(disk, "queue/nr_zones", &zones) && zones;
 }
 
-/* One step down for the piece; *arrived if there is none. */
+/* One step down for the piece, which lies within its device; *arrived if there is none. */
 static bool descend(struct descent *d, unsigned place, bool *arrived)
 {
     struct part *part = &d->parts[place];
     *arrived = false;
-    if (!is_inside(part))
-        return false;
     if (sysfs_has(part->device, "partition"))
         return leave_partition(part);
     if (sysfs_has(part->device, "dm/uuid"))
@@ -120,6 +122,7 @@ static bool take(const struct descent *d, uint64_t size, struct placement *place
         at += part->n;
     }
     placement->count = d->count;
+    placement->movable = d->mapped;
     return at == size;
 }
 

@@ -22,6 +22,11 @@ struct placement_part {
 
 struct placement {
     dev_t disk; /* whole, with a driver of its own */
+    /*
+     * A table of the device mapper leads there, which can be exchanged while a file system on it is mounted. A partition that
+     * is open can neither go nor start elsewhere (bdev_del_partition(), bdev_resize_partition() in block/partitions/core.c).
+     */
+    bool movable;
     unsigned count;
     struct placement_part parts[PLACEMENT_PARTS]; /* in order, all of the device */
 };

@@ -12,6 +12,7 @@
 
 #include "../../core/syscalls.h"
 #include "able.h"
+#include "answers.h"
 #include "nodes.h"
 #include "ranges.h"
 #include "scsi_parameters.h"
@@ -246,12 +247,14 @@ static int copy(const struct disk_pair *pair, const struct disk_range *ranges, u
     unsigned fit = ranges_fit(pair, ranges, count);
     if (!fit)
         return -EINVAL;
-    if (!node_is(pair->destination, pair->nodes[1]))
+    if (!node_is(pair->destination, &pair->nodes[1]))
         return -EBADF;
     for (unsigned i = 0; i < fit; i++)
         segments[i] = (struct scsi_segment){ranges[i].from / pair->sector, ranges[i].to / pair->sector,
                                             (uint16_t)(ranges[i].n / pair->sector)};
     int error = copy_segments(pair, segments, fit);
+    if (error < 0)
+        answers_forget();
     return error < 0 ? error : (int)fit;
 }
 
@@ -273,7 +276,7 @@ static const char *cut_to_address(char *place)
 }
 
 /* The node's place is "../../devices/.../2:0:1:0/bsg/2:0:1:0". */
-static enum reason open_node(dev_t disk, int *fd, dev_t *node)
+static enum reason open_node(dev_t disk, int *fd, struct node *node)
 {
     char place[NODE_PATH], path[NODE_PATH] = "/dev/bsg/";
     const char *address = node_of_disk(disk, place) ? cut_to_address(place) : NULL;
@@ -283,9 +286,9 @@ static enum reason open_node(dev_t disk, int *fd, dev_t *node)
 
 static void close_nodes(const struct disk_pair *pair)
 {
-    if (pair->source >= 0 && node_is(pair->source, pair->nodes[0]))
+    if (pair->source >= 0 && node_is(pair->source, &pair->nodes[0]))
         KERNEL(SYS_close, pair->source);
-    if (pair->destination >= 0 && pair->destination != pair->source && node_is(pair->destination, pair->nodes[1]))
+    if (pair->destination >= 0 && pair->destination != pair->source && node_is(pair->destination, &pair->nodes[1]))
         KERNEL(SYS_close, pair->destination);
 }
 
@@ -373,16 +376,26 @@ static enum reason ask_abilities(struct disk_pair *pair, struct scsi_limits *lim
     return why == REASON_NONE ? try(pair) : why;
 }
 
-/* Whether they copy at all, which disks they are and how large, is asked at each copy; what they take in a command, once. */
-static enum reason ask_both(struct disk_pair *pair)
+static enum reason describe_both(struct disk_pair *pair)
 {
-    struct scsi_limits limits;
     bool two = pair->disks[0] != pair->disks[1];
     enum reason why = describe(pair, 0);
     if (why == REASON_NONE)
         why = describe(pair, 1);
     if (why == REASON_NONE && two && scsi_same_name(pair->names[0], pair->names[1]))
         why = REASON_DISKS_ALIKE;
+    if (why == REASON_NONE)
+        answers_note(pair);
+    return why;
+}
+
+/*
+ * Whether they copy at all, which disks they are and how large, is asked again after a moment; what they take in a command, once.
+ */
+static enum reason ask_both(struct disk_pair *pair)
+{
+    struct scsi_limits limits;
+    enum reason why = answers_known(pair) ? REASON_NONE : describe_both(pair);
     if (why != REASON_NONE)
         return why;
     if (able_knows(pair, &limits))

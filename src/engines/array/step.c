@@ -72,6 +72,8 @@ static bool map_both(struct step *s, uint64_t from, uint64_t to, uint64_t n)
 /* Whether the device is still where it was: a logical volume can be moved under a mounted file system. */
 static bool stayed(struct step *s, dev_t device, const struct placement *was)
 {
+    if (!was->movable)
+        return true;
     return placement_find(device, &s->moved) == REASON_NONE && placement_same(&s->moved, was);
 }
 
