@@ -208,7 +208,7 @@ static void asking(int fd)
         copy_settle_all();
 }
 
-/* Of /dev/userfaultfd, as linux/userfaultfd.h has it since Linux 6.1; process.c has why. */
+/* Of /dev/userfaultfd, as linux/userfaultfd.h has it since Linux 6.1; bynumber.c has why. */
 #define NEW_USERFAULTFD _IO(0xAA, 0x00)
 
 EXPORT int ioctl(int fd, unsigned long request, ...)

@@ -1,18 +1,15 @@
-/* What starts, becomes and ends processes, what limits them, and system calls by number. */
+/* What starts, becomes and ends processes, and what limits them. */
 #define FAMILY_PROCESS
+#include "process.h"
 #include "arguments.h"
 #include "hook.h"
 
 #include "../core/handed.h"
-#include "../core/newer.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/fanotify.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /*
@@ -41,30 +38,14 @@ void process_lending(void)
         owned_lend();
 }
 
-/*
- * A thread as pthread_create(3) makes one, by this call before glibc 2.34: of this process, with all that is its own, and counted
- * already. Another one is in nobody's count, and may be taken for the one that made it.
- */
-static bool is_counted_thread(unsigned long flags)
-{
-    const unsigned long wanted = CLONE_THREAD | CLONE_FILES | CLONE_SETTLS;
-    return (flags & wanted) == wanted && !*underway_single;
-}
-
-/* A child that shares the table of descriptors closes this process's, and is not told from outside. */
-static bool shares_table(unsigned long flags)
-{
-    return flags & (CLONE_FILES | CLONE_THREAD) && !is_counted_thread(flags);
-}
-
 /* It has the arguments of clone(2), as far as they matter. */
 void process_cloning(int (*function)(void *), void *stack, int flags)
 {
     (void)function;
     (void)stack;
-    if (shares_table((unsigned)flags))
+    if (process_shares_table((unsigned)flags))
         copy_finish_for_good();
-    if (is_counted_thread((unsigned)flags))
+    if (process_is_counted_thread((unsigned)flags))
         process_threading();
     else
         process_lending();
@@ -135,27 +116,9 @@ EXPORT int prctl(int option, ...)
     return original_prctl(option, a[0], a[1], a[2], a[3]);
 }
 
-/*
- * Who lets others read, or not (FAN_CLASS_CONTENT, fanotify(7)), is asked about our own reads, too, and may make a call that waits
- * for the thread that reads: to start a process before he answers, for one.
- */
-static bool asks_to_be_asked(unsigned long flags)
-{
-    return flags & (FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT);
-}
-
-/*
- * So it is with who fills memory when it is looked at (userfaultfd(2)), which we do before write(2) would. By ioctl(2) of a device it is
- * told too (descriptors.c).
- */
-static bool asks_to_be_asked_by_number(long number, const long a[6])
-{
-    return number == SYS_userfaultfd || (number == SYS_fanotify_init && asks_to_be_asked((unsigned long)a[0]));
-}
-
 EXPORT int fanotify_init(unsigned flags, unsigned event_flags)
 {
-    if (asks_to_be_asked(flags))
+    if (process_asks_to_be_asked(flags))
         copy_finish_for_good();
     return original_fanotify_init(flags, event_flags);
 }
@@ -229,128 +192,4 @@ EXPORT long ulimit(int command, ...)
     va_end(rest);
     copy_settle_all();
     return original_ulimit(command, limit);
-}
-
-/* System calls that threads make all the time and that have to do with no file. */
-static bool concerns_no_file(long number)
-{
-    switch (number) {
-    case SYS_futex:
-    case SYS_gettid:
-    case SYS_getpid:
-    case SYS_getrandom:
-    case SYS_tgkill:
-    case SYS_sched_yield:
-    case SYS_getcpu:
-    case SYS_membarrier:
-    case SYS_clock_gettime:
-    case SYS_clock_nanosleep:
-    case SYS_nanosleep:
-        return true;
-    case SYS_madvise:
-        return !settings.lazy;
-    default:
-        return false;
-    }
-}
-
-/* As fork(3), execve(2) and sendmsg(2) do: what the process has open is another one's too, or the next program's. */
-static bool shares_descriptors(long number)
-{
-#if defined(SYS_fork)
-    if (number == SYS_fork || number == SYS_vfork)
-        return true;
-#endif
-    return number == SYS_clone || number == SYS_clone3 || number == SYS_execve || number == SYS_execveat ||
-           number == SYS_sendmsg || number == SYS_sendmmsg;
-}
-
-/* As the hooks of memory.c. */
-static bool forbids_reading(long number, const long a[6])
-{
-    return (number == SYS_mprotect && !(a[2] & PROT_READ)) || (number == SYS_mmap && a[3] & MAP_SHARED) ||
-           number == SYS_pkey_mprotect || number == SYS_shmat;
-}
-
-static bool maps_file(long number, const long a[6])
-{
-    return number == SYS_mmap && !(a[3] & MAP_ANONYMOUS);
-}
-
-static bool clones_with_table(long number, const long a[6])
-{
-    uint64_t flags;
-    if (number == SYS_clone3)
-        return !compare_fetch(&flags, (const void *)a[0], sizeof flags) || shares_table(flags);
-    return number == SYS_clone && shares_table((unsigned long)a[0]);
-}
-
-static bool parts_tables(long number, const long a[6])
-{
-    return (number == SYS_unshare && a[0] & CLONE_FILES) ||
-           (number == SYS_close_range && a[2] & (long)CLOSE_RANGE_UNSHARE);
-}
-
-static void before_system_call(long number, long a, long b)
-{
-    if (number == SYS_close)
-        copy_closing((int)a, (int)a);
-    else if (number == SYS_close_range)
-        copy_closing((int)a, (int)b);
-    else if (number == SYS_exit_group)
-        copy_finish();
-    else if (number == SYS_seccomp || (number == SYS_prctl && a == PR_SET_SECCOMP))
-        copy_finish_for_filter();
-    else if (!concerns_no_file(number))
-        copy_settle_all();
-}
-
-/*
- * What the number that it returns means is not this process's alone, or known by another number as well. The number may have been
- * an own file's until it was closed unseen, or be one in whose place another is put.
- */
-static bool gives_descriptor(long number, long command)
-{
-#if defined(SYS_dup2)
-    if (number == SYS_dup2)
-        return true;
-#endif
-    return number == SYS_dup || number == SYS_dup3 || number == SYS_pidfd_getfd ||
-           (number == SYS_fcntl && (command == F_DUPFD || command == F_DUPFD_CLOEXEC));
-}
-
-EXPORT long syscall(long number, ...)
-{
-    long a[6];
-    va_list rest;
-    va_start(rest, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(rest, long);
-    va_end(rest);
-    if (number == SYS_copy_file_range)
-        return copy_range_by_number(a);
-    if (number == SYS_close)
-        owned_set((int)a[0], false);
-    if (maps_file(number, a))
-        copy_mapping((int)a[4]);
-    if (number == SYS_fcntl && (a[1] == F_SETLK || a[1] == F_SETLKW))
-        handed_lock_taken();
-    if (forbids_reading(number, a))
-        copy_forbidding();
-    if (clones_with_table(number, a) || asks_to_be_asked_by_number(number, a))
-        copy_finish_for_good();
-    if (parts_tables(number, a))
-        copy_finish_for_tables();
-    if (shares_descriptors(number)) {
-        owned_forget_all();
-        handed_forget();
-    }
-    if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
-        before_system_call(number, a[0], a[1]);
-    long result = original_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (gives_descriptor(number, a[1]))
-        copy_received((int)result);
-    if (maps_file(number, a) && result != -1)
-        copy_mapped((int)a[4], (const void *)result, (size_t)a[1], a[5]);
-    return result;
 }

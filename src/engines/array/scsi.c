@@ -308,7 +308,7 @@ static enum reason open_nodes(struct disk_pair *pair)
 static enum reason describe(struct disk_pair *pair, int which)
 {
     int fd = which ? pair->destination : pair->source;
-    struct scsi_capacity capacity;
+    struct scsi_capacity capacity = {0};
     /* First: there are disks that choke on what they do not know, and what does not copy is asked for nothing else. */
     enum reason why = ask_inquiry(fd);
     if (why == REASON_NONE)
