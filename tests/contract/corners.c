@@ -1095,6 +1095,22 @@ static void set_id_bits(void)
     printf("mode %o\n", st.st_mode);
 }
 
+/* The right that the bits stay is given up when all that is still to be written is there already. */
+static void set_id_bits_when_rights_are_given_up(void)
+{
+    struct stat st;
+
+    fchmod(copy, 06755);
+    if (getuid() == 0 && (fchown(copy, 65534, 65534) < 0 || fchmod(copy, 06755) < 0))
+        die("chown");
+    copy_blocks(HALF);
+    if (getuid() == 0 && (setegid(65534) < 0 || seteuid(65534) < 0))
+        die("seteuid");
+    copy_blocks(3);
+    raw(SYS_newfstatat, AT_FDCWD, (long)"copy", (long)&st, 0);
+    printf("mode %o\n", st.st_mode);
+}
+
 static void watched(void)
 {
     int watch = inotify_init1(IN_NONBLOCK);
@@ -2084,6 +2100,7 @@ static const struct corner {
     CORNER(privileges_given_up),
     CORNER(root_changed),
     CORNER(set_id_bits),
+    CORNER(set_id_bits_when_rights_are_given_up),
     CORNER(watched),
     CORNER(watched_at_each_write),
     CORNER(source_is_read),
