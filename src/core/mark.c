@@ -269,7 +269,10 @@ static bool writes_reach_disk(const struct session *s)
  */
 static void cut_at(struct session *s, off_t end)
 {
-    KERNEL(SYS_ftruncate, s->pair.destination, end);
+    off_t block = (off_t)s->engine->granule(&s->pair), block_end = block > 0 ? (end + block - 1) / block * block : end;
+    /* In the middle of a block that is shared XFS needs room for another one, which others may have taken: then at its end. */
+    if (KERNEL(SYS_ftruncate, s->pair.destination, end) < 0 && block_end < s->frontier)
+        KERNEL(SYS_ftruncate, s->pair.destination, block_end);
     if (writes_reach_disk(s))
         KERNEL(SYS_fsync, s->pair.destination);
     s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));
