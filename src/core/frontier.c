@@ -139,18 +139,47 @@ static bool may_cut(struct session *s)
     return s->cuttable;
 }
 
+enum reason frontier_check_destination(const struct session *s)
+{
+    bool as_known_here = s->engine->remote && guard_unchanged(s->pair.destination, &s->left);
+    struct file_state is;
+    if (!session_look(s, s->pair.destination, &is))
+        return s->engine->remote ? s->engine->failure : REASON_DESTINATION_CHANGED;
+    if (guard_same_state(&is, &s->left))
+        return REASON_NONE;
+    if (as_known_here)
+        write_what_is_held(s);
+    return REASON_DESTINATION_CHANGED;
+}
+
+/*
+ * Another process may be in the middle of a write behind the frontier that shows in the file's size only when its bytes are there: it
+ * may wait for a page of its buffer. A clone would wait for it, at the file's lock, and then run over these bytes. So we wait here, and
+ * look once more. To be told of a file's blocks takes that lock, and changes nothing (xfs_vn_fiemap() in fs/xfs/xfs_iops.c).
+ */
+static enum reason still_as_left_by_all(const struct session *s)
+{
+    if (!s->engine->freezes_source || s->engine->remote)
+        return REASON_NONE;
+    holes_has_blocks(s->pair.destination, s->frontier, s->frontier + 1);
+    return frontier_check_destination(s);
+}
+
 /* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
 static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
-    if (!may_cut(s))
-        return REASON_UNCUT;
+    enum reason why = still_as_left_by_all(s);
+    if (why == REASON_NONE && !may_cut(s))
+        why = REASON_UNCUT;
+    if (why != REASON_NONE)
+        return why;
     long began = session_clock();
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     /* What took that time may be less than the window. */
     if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
         s->window = (size_t)copied;
     session_adapt(s, session_clock() - began);
-    enum reason why = copied > 0 ? REASON_NONE : session_engine_failure(s);
+    why = copied > 0 ? REASON_NONE : session_engine_failure(s);
     if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE && holds && !session_source_unchanged(s))
@@ -164,19 +193,6 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
     lazy_renew(&s->lazy, &s->left);
     s->untouched = true;
     return why;
-}
-
-enum reason frontier_check_destination(const struct session *s)
-{
-    bool as_known_here = s->engine->remote && guard_unchanged(s->pair.destination, &s->left);
-    struct file_state is;
-    if (!session_look(s, s->pair.destination, &is))
-        return s->engine->remote ? s->engine->failure : REASON_DESTINATION_CHANGED;
-    if (guard_same_state(&is, &s->left))
-        return REASON_NONE;
-    if (as_known_here)
-        write_what_is_held(s);
-    return REASON_DESTINATION_CHANGED;
 }
 
 /* What must hold before each step up to `end`. */
