@@ -54,6 +54,9 @@ static enum reason places_fit(struct candidate *c, const struct read_note *note)
         c->from = recogniser_source_offset(note, c->write->pieces->iov_base);
     if (c->exact == REASON_NONE && c->destination_state.size != c->to)
         c->exact = REASON_OVERWRITES;
+    /* Who may leave the bits there may give up that right on the way: the kernel is to look at each call. */
+    if (c->exact == REASON_NONE && c->destination_state.set_id)
+        c->exact = REASON_SET_ID;
     if (c->from < 0 || c->to < 0 || settings_too_small(c->source_state.size - c->from))
         return REASON_TOO_SMALL;
     return REASON_NONE;

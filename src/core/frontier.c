@@ -1,8 +1,10 @@
 #include "frontier.h"
 
 #include "../buffers/compare.h"
+#include "cachestat.h"
 #include "holes.h"
 #include "probes.h"
+#include "settings.h"
 #include "sharing.h"
 #include "syscalls.h"
 
@@ -139,18 +141,74 @@ static bool may_cut(struct session *s)
     return s->cuttable;
 }
 
+enum reason frontier_check_destination(const struct session *s)
+{
+    bool as_known_here = s->engine->remote && guard_unchanged(s->pair.destination, &s->left);
+    struct file_state is;
+    if (!session_look(s, s->pair.destination, &is))
+        return s->engine->remote ? s->engine->failure : REASON_DESTINATION_CHANGED;
+    if (guard_same_state(&is, &s->left))
+        return REASON_NONE;
+    if (as_known_here)
+        write_what_is_held(s);
+    return REASON_DESTINATION_CHANGED;
+}
+
+/*
+ * Another process may be in the middle of a write behind the frontier that shows in the file's size only when its bytes are there: it
+ * may wait for a page of its buffer. A clone would wait for it, at the file's lock, and then run over these bytes. So we wait here, and
+ * look once more. To be told of a file's blocks takes that lock, and changes nothing (xfs_vn_fiemap() in fs/xfs/xfs_iops.c).
+ */
+static enum reason still_as_left_by_all(struct session *s)
+{
+    struct file_state now;
+    bool tried = s->cuttable;
+    if (!s->engine->freezes_source || s->engine->remote)
+        return may_cut(s) ? REASON_NONE : REASON_UNCUT;
+    holes_has_blocks(s->pair.destination, s->frontier, s->frontier + 1);
+    enum reason why = frontier_check_destination(s);
+    if (why != REASON_NONE || tried)
+        return why;
+    if (!may_cut(s))
+        return REASON_UNCUT;
+    /* And for who has waited for that. */
+    holes_has_blocks(s->pair.destination, s->frontier, s->frontier + 1);
+    bool has_grown = !guard_look(s->pair.destination, &now) || now.size != s->frontier;
+    return has_grown ? REASON_DESTINATION_CHANGED : REASON_NONE;
+}
+
+/*
+ * Whether another process, which waited for the file's lock until the engine's step was made, has written into what lies ahead before the
+ * file was looked at, `left`: these bytes are not ours to cut off. It may still be in the middle of that. What is written shows as dirty
+ * pages where the step has left none.
+ */
+static bool has_been_written_meanwhile(const struct session *s, off_t from)
+{
+    struct cache_state pages;
+    if (!s->engine->freezes_source || s->engine->remote || settings.filtered)
+        return false;
+    holes_has_blocks(s->pair.destination, from, from + 1);
+    /* A page that the program itself has written to in part is none that tells. */
+    from = (from + 4095) / 4096 * 4096;
+    return s->frontier > from &&
+           cachestat_of(s->pair.destination, (uint64_t)from, (uint64_t)(s->frontier - from), &pages) == 0 &&
+           pages.dirty + pages.written_back > 0;
+}
+
 /* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
 static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
-    if (!may_cut(s))
-        return REASON_UNCUT;
+    enum reason why = still_as_left_by_all(s);
+    if (why != REASON_NONE)
+        return why;
+    off_t from = s->frontier;
     long began = session_clock();
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     /* What took that time may be less than the window. */
     if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
         s->window = (size_t)copied;
     session_adapt(s, session_clock() - began);
-    enum reason why = copied > 0 ? REASON_NONE : session_engine_failure(s);
+    why = copied > 0 ? REASON_NONE : session_engine_failure(s);
     if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
         why = REASON_SOURCE_CHANGED;
     if (why == REASON_NONE && holds && !session_source_unchanged(s))
@@ -163,20 +221,11 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
     session_look(s, s->pair.destination, &s->left);
     lazy_renew(&s->lazy, &s->left);
     s->untouched = true;
+    if (why == REASON_NONE && has_been_written_meanwhile(s, from)) {
+        s->left.modified = s->left.changed = (struct timespec){0};
+        return REASON_DESTINATION_CHANGED;
+    }
     return why;
-}
-
-enum reason frontier_check_destination(const struct session *s)
-{
-    bool as_known_here = s->engine->remote && guard_unchanged(s->pair.destination, &s->left);
-    struct file_state is;
-    if (!session_look(s, s->pair.destination, &is))
-        return s->engine->remote ? s->engine->failure : REASON_DESTINATION_CHANGED;
-    if (guard_same_state(&is, &s->left))
-        return REASON_NONE;
-    if (as_known_here)
-        write_what_is_held(s);
-    return REASON_DESTINATION_CHANGED;
 }
 
 /* What must hold before each step up to `end`. */

@@ -29,6 +29,11 @@ static bool earlier(struct timespec a, struct timespec b)
     return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
 }
 
+static bool has_set_id(mode_t mode)
+{
+    return mode & (S_ISUID | S_ISGID);
+}
+
 /* Several nodes can be one device: it is known by its number. */
 static bool look_at_device(int fd, dev_t device, struct file_state *state)
 {
@@ -46,8 +51,12 @@ bool guard_look(int fd, struct file_state *state)
         return false;
     if (!S_ISREG(st.st_mode))
         return S_ISBLK(st.st_mode) && look_at_device(fd, st.st_rdev, state);
-    *state = (struct file_state){
-        .device = st.st_dev, .inode = st.st_ino, .size = st.st_size, .modified = st.st_mtim, .changed = st.st_ctim};
+    *state = (struct file_state){.device = st.st_dev,
+                                 .inode = st.st_ino,
+                                 .size = st.st_size,
+                                 .modified = st.st_mtim,
+                                 .changed = st.st_ctim,
+                                 .set_id = has_set_id(st.st_mode)};
     return true;
 }
 
@@ -116,7 +125,8 @@ bool guard_look_at_server(int fd, struct file_state *state)
                                  .inode = st.stx_ino,
                                  .size = (off_t)st.stx_size,
                                  .modified = timespec_of(st.stx_mtime),
-                                 .changed = timespec_of(st.stx_ctime)};
+                                 .changed = timespec_of(st.stx_ctime),
+                                 .set_id = has_set_id(st.stx_mode)};
     return true;
 }
 

@@ -19,7 +19,8 @@ struct file_state {
     ino_t inode;
     off_t size; /* bytes */
     struct timespec modified, changed;
-    bool raw; /* a block device, whose times say nothing of its bytes: they are 0; `device` is its own number */
+    bool set_id; /* a write clears a bit of its mode, unless the writer has the right to leave it (CAP_FSETID) */
+    bool raw;    /* a block device, whose times say nothing of its bytes: they are 0; `device` is its own number */
 };
 
 /* Looks at the file behind a descriptor. False if that is neither a regular file nor a block device, or nothing. */

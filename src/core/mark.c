@@ -8,6 +8,9 @@
 #include "syscalls.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Bytes that the program must write itself after the first cut before the session begins again; doubled by each cut. */
@@ -249,10 +252,29 @@ size_t mark_copy(struct session *s, off_t from, size_t n)
 
 /* ---- the end ---- */
 
-/* What is ahead of the program is taken back, from there on, and the next time is put off, ever longer. */
+/* Whether each write is on the disk when it has returned: by its descriptor, by the file (chattr(1), S), or by the mount (sync). */
+static bool writes_reach_disk(const struct session *s)
+{
+    struct fsxattr attributes;
+    struct statfs fs;
+    int fd = s->pair.destination;
+    return session_writes_with(s, O_SYNC | O_DSYNC) ||
+           (KERNEL(SYS_ioctl, fd, FS_IOC_FSGETXATTR, &attributes) == 0 && attributes.fsx_xflags & FS_XFLAG_SYNC) ||
+           (KERNEL(SYS_fstatfs, fd, &fs) == 0 && fs.f_flags & ST_SYNCHRONOUS);
+}
+
+/*
+ * What is ahead of the program is taken back, from there on, and the next time is put off, ever longer. Where the step was put
+ * on the disk with each write, so is the cut.
+ */
 static void cut_at(struct session *s, off_t end)
 {
-    KERNEL(SYS_ftruncate, s->pair.destination, end);
+    off_t block = (off_t)s->engine->granule(&s->pair), block_end = block > 0 ? (end + block - 1) / block * block : end;
+    /* In the middle of a block that is shared XFS needs room for another one, which others may have taken: then at its end. */
+    if (KERNEL(SYS_ftruncate, s->pair.destination, end) < 0 && block_end < s->frontier)
+        KERNEL(SYS_ftruncate, s->pair.destination, block_end);
+    if (writes_reach_disk(s))
+        KERNEL(SYS_fsync, s->pair.destination);
     s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));
     s->cuts++;
 }

@@ -63,3 +63,32 @@ EXPORT int posix_fallocate(int fd, off_t from, off_t n)
     copy_settle(fd);
     return original_posix_fallocate(fd, from, n);
 }
+
+/*
+ * What is ahead of the program is not to be put on the disk with what it has written: after a power cut the file would be longer
+ * than the program has left it, however it went on and whenever it ended.
+ */
+
+EXPORT int fsync(int fd)
+{
+    copy_look(fd);
+    return original_fsync(fd);
+}
+
+EXPORT int fdatasync(int fd)
+{
+    copy_look(fd);
+    return original_fdatasync(fd);
+}
+
+EXPORT int syncfs(int fd)
+{
+    copy_settle_all();
+    return original_syncfs(fd);
+}
+
+EXPORT void sync(void)
+{
+    copy_settle_all();
+    original_sync();
+}

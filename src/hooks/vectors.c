@@ -109,6 +109,13 @@ EXPORT int aio_write(struct aiocb *request)
     return original_aio_write(request);
 }
 
+EXPORT int aio_fsync(int operation, struct aiocb *request)
+{
+    copy_look(request->aio_fildes);
+    copy_settle_streams();
+    return original_aio_fsync(operation, request);
+}
+
 EXPORT int lio_listio(int mode, struct aiocb *const list[], int count, struct sigevent *event)
 {
     /* In another mode the list is not looked at, and may be nowhere. */

@@ -1095,6 +1095,22 @@ static void set_id_bits(void)
     printf("mode %o\n", st.st_mode);
 }
 
+/* The right that the bits stay is given up when all that is still to be written is there already. */
+static void set_id_bits_when_rights_are_given_up(void)
+{
+    struct stat st;
+
+    fchmod(copy, 06755);
+    if (getuid() == 0 && (fchown(copy, 65534, 65534) < 0 || fchmod(copy, 06755) < 0))
+        die("chown");
+    copy_blocks(HALF);
+    if (getuid() == 0 && (setegid(65534) < 0 || seteuid(65534) < 0))
+        die("seteuid");
+    copy_blocks(3);
+    raw(SYS_newfstatat, AT_FDCWD, (long)"copy", (long)&st, 0);
+    printf("mode %o\n", st.st_mode);
+}
+
 static void watched(void)
 {
     int watch = inotify_init1(IN_NONBLOCK);
@@ -1701,6 +1717,53 @@ static void memory_is_filled_by_way_of_a_device(void)
     memory_is_filled_by_a_thread_of(device < 0 ? device : ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC));
 }
 
+/* ---- another process's write that takes its time, as from a mapping of a file on a slow disk ----------- */
+
+static void *fills_late(void *faults)
+{
+    struct uffd_msg message;
+
+    while (read(*(int *)faults, &message, sizeof(message)) == sizeof(message)) {
+        uintptr_t page = message.arg.pagefault.address & -(uintptr_t)4096;
+        struct uffdio_copy fill = {.dst = page, .src = (unsigned long)buffer, .len = 4096};
+
+        usleep(300000);
+        ioctl(*(int *)faults, UFFDIO_COPY, &fill);
+    }
+    return NULL;
+}
+
+static void writes_slowly_behind(int turn)
+{
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int fd = open("copy", O_WRONLY), faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    struct uffdio_api version = {.api = UFFD_API};
+    struct uffdio_register range = {.range = {(uintptr_t)page, 4096}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    pthread_t thread;
+
+    memset(buffer, 'W', sizeof(buffer));
+    if (turn || ioctl(faults, UFFDIO_API, &version) < 0 || ioctl(faults, UFFDIO_REGISTER, &range) < 0)
+        return;
+    pthread_create(&thread, NULL, fills_late, &faults);
+    raw(SYS_pwrite64, fd, (long)page, 4096, 2 * HALF * BLOCK);
+}
+
+/* The other one is in the middle of it when the copy begins, and comes to its end later. */
+static void another_process_writes_slowly(void)
+{
+    int child = told_child(writes_slowly_behind);
+    char byte = 0;
+
+    if (write(child, &byte, 1) != 1)
+        die("socket");
+    usleep(100000);
+    copy_blocks(HALF);
+    if (read(child, &byte, 1) != 1)
+        die("socket");
+    close(copy);
+    say("size", size_of_copy());
+}
+
 /* ---- memory that goes between two looks at it ------------------------------------------------------ */
 
 /* In memory that the other process has too: the program is in the middle of a write. */
@@ -2084,6 +2147,7 @@ static const struct corner {
     CORNER(privileges_given_up),
     CORNER(root_changed),
     CORNER(set_id_bits),
+    CORNER(set_id_bits_when_rights_are_given_up),
     CORNER(watched),
     CORNER(watched_at_each_write),
     CORNER(source_is_read),
@@ -2114,6 +2178,7 @@ static const struct corner {
     CORNER(mapping_by_number_goes_while_it_is_compared),
     CORNER(memory_is_filled_by_a_thread),
     CORNER(memory_is_filled_by_way_of_a_device),
+    CORNER(another_process_writes_slowly),
     CORNER(closed_by_a_child_with_our_descriptors),
     CORNER(closed_by_a_child_with_all_of_ours),
     CORNER(closed_by_a_child_by_number),

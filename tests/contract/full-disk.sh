@@ -75,7 +75,43 @@ leaves_the_pipe_alone() {
     unmount_all
 }
 
-plan 11
+# Others take the last block while a program copies, which then stops half way, in the middle of a block. To cut a shared block
+# takes room for another one, on XFS: what cannot be cut off is the rest of that block, and the source's.
+stops_when_others_fill='
+import os
+(go, tell), (told, answer) = os.pipe(), os.pipe()
+if os.fork() == 0:
+    os.read(go, 1)
+    for last, n in [(os.open(f"../filler{n}", os.O_WRONLY | os.O_CREAT), n) for n in (1 << 20, 4096, 4095)]:
+        try:
+            while True:
+                os.write(last, bytes(n))
+        except OSError:
+            os.fsync(last)
+    os.write(answer, b"x")
+    os._exit(0)
+source, copy = os.open("../source", os.O_RDONLY), os.open("copy", os.O_WRONLY | os.O_CREAT)
+for turn in range(28):
+    os.write(copy, os.read(source, 70001))
+os.write(tell, b"x")
+os.read(told, 1)
+'
+
+stops_on_a_full_disk() {
+    left=80
+    fs=xfs
+    setup
+    mkdir ours
+    (cd ours && run_preloaded python3 -c "$stops_when_others_fill")
+    size=$(stat -c %s ours/copy)
+    echo "$size bytes are left of 1960028"
+    [ "$size" -ge 1960028 ] && [ "$size" -le 1961984 ] || fail "it is not cut off where it was written to"
+    cmp -n "$size" source ours/copy || fail "the file holds bytes that are not the source's"
+    unmount_all
+}
+
+plan 12
+verdict "a program stops when others have filled the disk" stops_on_a_full_disk
 verdict "a pipe is not emptied for a full disk" leaves_the_pipe_alone
 for way in pwrite splice sendfile backwards; do
     fs=xfs
