@@ -113,6 +113,7 @@ EXPORT int aio_fsync(int operation, struct aiocb *request)
 {
     copy_look(request->aio_fildes);
     copy_settle_streams();
+    copy_lazy_ending();
     return original_aio_fsync(operation, request);
 }
 

@@ -315,7 +315,7 @@ static enum reason describe(struct disk_pair *pair, int which)
         why = ask_capacity(fd, &capacity);
     if (why != REASON_NONE)
         return why;
-    if (capacity.protects || (which && capacity.block != pair->sector))
+    if (!capacity.block || capacity.protects || (which && capacity.block != pair->sector))
         return REASON_DISK_FORMAT;
     pair->sector = capacity.block;
     pair->sizes[which] = capacity.blocks * capacity.block;
