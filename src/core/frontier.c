@@ -1,10 +1,8 @@
 #include "frontier.h"
 
 #include "../buffers/compare.h"
-#include "cachestat.h"
 #include "holes.h"
 #include "probes.h"
-#include "settings.h"
 #include "sharing.h"
 #include "syscalls.h"
 
@@ -177,31 +175,12 @@ static enum reason still_as_left_by_all(struct session *s)
     return has_grown ? REASON_DESTINATION_CHANGED : REASON_NONE;
 }
 
-/*
- * Whether another process, which waited for the file's lock until the engine's step was made, has written into what lies ahead before the
- * file was looked at, `left`: these bytes are not ours to cut off. It may still be in the middle of that. What is written shows as dirty
- * pages where the step has left none.
- */
-static bool has_been_written_meanwhile(const struct session *s, off_t from)
-{
-    struct cache_state pages;
-    if (!s->engine->freezes_source || s->engine->remote || settings.filtered)
-        return false;
-    holes_has_blocks(s->pair.destination, from, from + 1);
-    /* A page that the program itself has written to in part is none that tells. */
-    from = (from + 4095) / 4096 * 4096;
-    return s->frontier > from &&
-           cachestat_of(s->pair.destination, (uint64_t)from, (uint64_t)(s->frontier - from), &pages) == 0 &&
-           pages.dirty + pages.written_back > 0;
-}
-
 /* One call of the engine. `holds`: the scratch holds what is to be copied, and must hold what was. */
 static enum reason engine_step(struct session *s, off_t end, bool holds)
 {
     enum reason why = still_as_left_by_all(s);
     if (why != REASON_NONE)
         return why;
-    off_t from = s->frontier;
     long began = session_clock();
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     /* What took that time may be less than the window. */
@@ -221,10 +200,6 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
     session_look(s, s->pair.destination, &s->left);
     lazy_renew(&s->lazy, &s->left);
     s->untouched = true;
-    if (why == REASON_NONE && has_been_written_meanwhile(s, from)) {
-        s->left.modified = s->left.changed = (struct timespec){0};
-        return REASON_DESTINATION_CHANGED;
-    }
     return why;
 }
 
