@@ -1,6 +1,7 @@
 #include "exact.h"
 
 #include "../buffers/compare.h"
+#include "clock.h"
 #include "holes.h"
 #include "probes.h"
 #include "syscalls.h"
@@ -103,9 +104,9 @@ static size_t copy_steps(struct session *s, const struct candidate *c, size_t n,
     size_t done = 0, granule = s->engine->granule(&s->pair);
     while (done < n && !(breaks && done && session_signal_waits(s))) {
         size_t step = n - done <= s->window ? n - done : s->window - s->window % granule;
-        long began = session_clock();
+        long began = clock_ns();
         int64_t copied = s->engine->copy(&s->pair, c->from + (off_t)done, c->to + (off_t)done, step);
-        session_adapt(s, session_clock() - began);
+        session_adapt(s, clock_ns() - began);
         if (copied <= 0)
             break;
         done += (size_t)copied < step ? (size_t)copied - (size_t)copied % granule : step;

@@ -1,6 +1,7 @@
 #include "frontier.h"
 
 #include "../buffers/compare.h"
+#include "clock.h"
 #include "holes.h"
 #include "probes.h"
 #include "sharing.h"
@@ -152,10 +153,16 @@ enum reason frontier_check_destination(const struct session *s)
     return REASON_DESTINATION_CHANGED;
 }
 
+/* To be told of a file's blocks takes the lock under which it is written to, and changes nothing (xfs_vn_fiemap() in fs/xfs/xfs_iops.c). */
+static void wait_at_lock(const struct session *s)
+{
+    holes_has_blocks(s->pair.destination, s->frontier, s->frontier + 1);
+}
+
 /*
  * Another process may be in the middle of a write behind the frontier that shows in the file's size only when its bytes are there: it
  * may wait for a page of its buffer. A clone would wait for it, at the file's lock, and then run over these bytes. So we wait here, and
- * look once more. To be told of a file's blocks takes that lock, and changes nothing (xfs_vn_fiemap() in fs/xfs/xfs_iops.c).
+ * look once more.
  */
 static enum reason still_as_left_by_all(struct session *s)
 {
@@ -163,14 +170,14 @@ static enum reason still_as_left_by_all(struct session *s)
     bool tried = s->cuttable;
     if (!s->engine->freezes_source || s->engine->remote)
         return may_cut(s) ? REASON_NONE : REASON_UNCUT;
-    holes_has_blocks(s->pair.destination, s->frontier, s->frontier + 1);
+    wait_at_lock(s);
     enum reason why = frontier_check_destination(s);
     if (why != REASON_NONE || tried)
         return why;
     if (!may_cut(s))
         return REASON_UNCUT;
     /* And for who has waited for that. */
-    holes_has_blocks(s->pair.destination, s->frontier, s->frontier + 1);
+    wait_at_lock(s);
     bool has_grown = !guard_look(s->pair.destination, &now) || now.size != s->frontier;
     return has_grown ? REASON_DESTINATION_CHANGED : REASON_NONE;
 }
@@ -181,12 +188,12 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
     enum reason why = still_as_left_by_all(s);
     if (why != REASON_NONE)
         return why;
-    long began = session_clock();
+    long began = clock_ns();
     int64_t copied = s->engine->copy(&s->pair, s->frontier - s->shift, s->frontier, (size_t)(end - s->frontier));
     /* What took that time may be less than the window. */
     if (copied > 0 && (holds || copied < end - s->frontier) && s->window > (size_t)copied)
         s->window = (size_t)copied;
-    session_adapt(s, session_clock() - began);
+    session_adapt(s, clock_ns() - began);
     why = copied > 0 ? REASON_NONE : session_engine_failure(s);
     if (why == REASON_NONE && holds && !compare_holds_still(&s->scratch, s->pair.source, (size_t)copied))
         why = REASON_SOURCE_CHANGED;

@@ -263,16 +263,23 @@ static bool writes_reach_disk(const struct session *s)
            (KERNEL(SYS_fstatfs, fd, &fs) == 0 && fs.f_flags & ST_SYNCHRONOUS);
 }
 
+/* In the middle of a block that is shared XFS needs room for another one, which others may have taken: then at its end. */
+static void cut_behind_block(const struct session *s, off_t end)
+{
+    off_t block = (off_t)s->engine->granule(&s->pair);
+    off_t block_end = block > 0 ? (end + block - 1) / block * block : s->frontier;
+    if (block_end < s->frontier)
+        KERNEL(SYS_ftruncate, s->pair.destination, block_end);
+}
+
 /*
  * What is ahead of the program is taken back, from there on, and the next time is put off, ever longer. Where the step was put
  * on the disk with each write, so is the cut.
  */
 static void cut_at(struct session *s, off_t end)
 {
-    off_t block = (off_t)s->engine->granule(&s->pair), block_end = block > 0 ? (end + block - 1) / block * block : end;
-    /* In the middle of a block that is shared XFS needs room for another one, which others may have taken: then at its end. */
-    if (KERNEL(SYS_ftruncate, s->pair.destination, end) < 0 && block_end < s->frontier)
-        KERNEL(SYS_ftruncate, s->pair.destination, block_end);
+    if (KERNEL(SYS_ftruncate, s->pair.destination, end) < 0)
+        cut_behind_block(s, end);
     if (writes_reach_disk(s))
         KERNEL(SYS_fsync, s->pair.destination);
     s->hold = s->tally.written + (FIRST_HOLD << (s->cuts < 20 ? s->cuts : 20));

@@ -43,13 +43,6 @@ unsigned session_kernel(void)
     return KERNEL_VERSION(part[0] & 255, part[1] & 255, part[2] < 255 ? part[2] : 255);
 }
 
-long session_clock(void)
-{
-    struct timespec now;
-    KERNEL(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000L + now.tv_nsec;
-}
-
 bool session_look(const struct session *s, int fd, struct file_state *state)
 {
     return s->engine->remote ? guard_look_at_server(fd, state) : guard_look(fd, state);

@@ -133,9 +133,6 @@ void session_identify(struct session *session, const struct candidate *candidate
  */
 enum reason session_limits(const struct session *session, off_t end, uint64_t bytes);
 
-/* Nanoseconds of a clock that only goes forward. */
-long session_clock(void);
-
 /* The engine's last call took so long: smaller windows for one that is slow here, larger ones for a fast one. */
 void session_adapt(struct session *session, long ns);
 

@@ -8,6 +8,7 @@
  */
 #include "engine.h"
 
+#include "../core/clock.h"
 #include "../core/guards.h"
 #include "../core/syscalls.h"
 #include "array/allocate.h"
@@ -134,20 +135,13 @@ static enum reason refuses(const struct file_pair *pair)
 
 /* ---- a call ---- */
 
-static long call_end(void)
-{
-    struct timespec now;
-    KERNEL(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000L + now.tv_nsec + CALL_NS;
-}
-
 /* The disks are open. */
 static int64_t copy_leased(struct step *step, off_t from, off_t to, size_t n, enum reason *why)
 {
     *why = REASON_NO_LEASE;
     if (!leases_take(step->pair))
         return -EAGAIN;
-    step->until_ns = call_end();
+    step->until_ns = clock_ns() + CALL_NS;
     int64_t copied = step_copy(step, (uint64_t)from, (uint64_t)to, n, why);
     if (leases_give(step->pair))
         return copied;

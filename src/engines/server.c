@@ -13,6 +13,7 @@
  */
 #include "engine.h"
 
+#include "../core/guards.h"
 #include "../core/syscalls.h"
 #include "mountoptions.h"
 #include "quirks.h"
@@ -103,8 +104,8 @@ static bool writes_are_counted(const struct file_pair *pair)
 /* A write takes these bits of a file's away (write(2)); nfsd does not when it copies. */
 static bool has_mode_that_writes_clear(int fd)
 {
-    struct stat st;
-    return KERNEL(SYS_fstat, fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & (S_ISUID | S_ISGID);
+    struct file_state now;
+    return guard_look(fd, &now) && now.set_id;
 }
 
 /* Whether what the client believes of the source matters: what it has of it is what the program wrote. */

@@ -6,7 +6,7 @@ need python3 chattr
 
 # Half of a file is copied, and made safe.
 program='
-import ctypes, os, sys
+import ctypes, errno, os, sys
 way, flags = sys.argv[1], os.O_WRONLY | os.O_CREAT
 if way.startswith("O_"):
     flags |= getattr(os, way)
@@ -15,13 +15,23 @@ for turn in range(30):
     os.write(copy, os.read(source, 65536))
 if way in ("fsync", "fdatasync"):
     getattr(os, way)(copy)
+elif way == "aio_fsync":
+    ctypes.CDLL("librt.so.1", mode=ctypes.RTLD_GLOBAL)
+    request = ctypes.create_string_buffer(copy.to_bytes(4, sys.byteorder), 1024)
+    libc = ctypes.CDLL(None)
+    assert libc.aio_fsync(os.O_SYNC, request) == 0
+    while libc.aio_error(request) == errno.EINPROGRESS:
+        pass
 elif way in ("sync", "syncfs"):
     getattr(ctypes.CDLL(None), way)(copy)
 '
 
-# The file system is mounted again from what its disk has been given by now.
+# The file system is mounted again from what its disk has been given by now. Only then is it asked what the copy shares: that may write back.
 cut() { # RESULT
+    local common
     cp --sparse=always "$scratch/$fs.image" "$scratch/cut.image"
+    read -r common _ < <("$extents" source copy)
+    echo "$common" >"$1.shared"
     cd "$scratch" || return
     umount "$mount"
     mount -o loop "$scratch/cut.image" "$mount"
@@ -47,12 +57,13 @@ safe() { # WAY
     copy_and_cut plain "$1"
     copy_and_cut preloaded "$1"
     cat "$scratch/plain.after"
+    [ "$(cat "$scratch/preloaded.after.shared")" -gt 0 ] || fail "the test itself is wrong: nothing was offloaded"
     grep -q '^1966080 ' "$scratch/plain.after" || fail "the test itself is wrong: the plain copy was not safe"
     diff -u "$scratch/plain.after" "$scratch/preloaded.after" || fail "the library changed what is on the disk"
 }
 
-ways="fsync fdatasync syncfs sync O_SYNC O_DSYNC attribute mount"
-plan 16
+ways="fsync fdatasync aio_fsync syncfs sync O_SYNC O_DSYNC attribute mount"
+plan 18
 for fs in xfs btrfs; do
     for way in $ways; do
         verdict "made safe by $way, and a power cut, on $fs" safe "$way"

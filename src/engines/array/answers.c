@@ -1,9 +1,8 @@
 #include "answers.h"
 
-#include "../../core/syscalls.h"
+#include "../../core/clock.h"
 
 #include <string.h>
-#include <time.h>
 
 #define MOMENT_NS 1000000000L
 
@@ -13,16 +12,9 @@
  */
 static struct {
     struct disk_pair pair;
-    int64_t asked_ns;
+    long asked_ns;
     bool whole;
 } last;
-
-static int64_t clock_ns(void)
-{
-    struct timespec now;
-    KERNEL(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000L + now.tv_nsec;
-}
 
 static bool is_of(const struct disk_pair *pair)
 {

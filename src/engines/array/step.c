@@ -1,5 +1,6 @@
 #include "step.h"
 
+#include "../../core/clock.h"
 #include "../../core/guards.h"
 #include "../../core/syscalls.h"
 #include "allocate.h"
@@ -8,7 +9,6 @@
 #include "plaincopy.h"
 
 #include <errno.h>
-#include <time.h>
 
 /* What blocks are given to at once: what they are for is copied before anything else. */
 #define ALLOCATE_LEAST ((uint64_t)4 << 20)
@@ -16,9 +16,7 @@
 
 static bool time_is_up(const struct step *s)
 {
-    struct timespec now;
-    KERNEL(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000L + now.tv_nsec >= s->until_ns;
+    return clock_ns() >= s->until_ns;
 }
 
 /* Whether the step may end with all before `to` copied. */

@@ -24,7 +24,7 @@ struct step {
     struct claims claims;   /* held */
     struct placement source, destination;
     uint64_t granule;  /* bytes: a multiple of both file systems' blocks */
-    long until_ns;     /* of CLOCK_MONOTONIC: no command is begun after that */
+    long until_ns;     /* of clock_ns(): no command is begun after that */
     bool failed;       /* what was asked of the disks is not known to be done, or is not known to be seen */
     uint64_t promised; /* up to here the destination has blocks, and is as long, of which not all need be copied yet */
     /* Used by it alone. */

@@ -1,5 +1,6 @@
 #include "suits.h"
 
+#include "../../core/guards.h"
 #include "../../core/syscalls.h"
 
 #include <fcntl.h>
@@ -90,9 +91,9 @@ enum reason suits_source(int fd)
 /* What a write takes away from a file (file_remove_privs() in fs/inode.c). */
 static bool has_privileges(int fd)
 {
-    struct stat st;
+    struct file_state now;
     char capabilities[64];
-    if (KERNEL(SYS_fstat, fd, &st) < 0 || st.st_mode & (S_ISUID | S_ISGID))
+    if (!guard_look(fd, &now) || now.set_id)
         return true;
     return KERNEL(SYS_fgetxattr, fd, "security.capability", capabilities, sizeof capabilities) >= 0;
 }
