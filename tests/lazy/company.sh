@@ -45,6 +45,7 @@ step = 0
 while n := reader.readinto(buffer):
     whole = memoryview(buffer)[:n]
     if step == 100:
+        os.mkdir("waiting")
         while not os.path.exists("go"):
             time.sleep(0.01)
         if sys.argv[1] == "elsewhere":
@@ -61,17 +62,23 @@ while n := reader.readinto(buffer):
     step += 1'
 
 begin() { # KIND
-    local tries=500
-    rm -f copy seen go "$report"
+    rm -rf copy seen go waiting "$report"
     # A group of its own.
     LD_PRELOAD=$library OFFLOAD_REPORT=$report timeout -s KILL "$limit" python3 -c "$steps" "$1" &
     runner=$!
-    until python=$(pgrep -P "$runner") && filler=$(pgrep -P "$python" offload-fill); do
+    until [ -d waiting ]; do
+        kill -0 "$runner" || fail "it never came to where it waits"
         sleep 0.02
-        ((--tries)) || fail "it is not lazy"
     done
-    # It has come to where it waits.
-    sleep 0.5
+    python=$(pgrep -P "$runner") && filler=$(pgrep -P "$python" offload-fill) || fail "it is not lazy"
+}
+
+# The signal alone is not yet its end: nobody who had it killed while a call of the program's is on its way gets more than 025 says.
+kill_filler() {
+    kill -KILL "$filler"
+    until [[ $(ps -o state= -p "$filler") == @(|Z*) ]]; do
+        sleep 0.02
+    done
 }
 
 finished() {
@@ -90,8 +97,7 @@ group_stopped() {
 
 filler_killed() { # KIND
     begin "$1"
-    kill -KILL "$filler"
-    sleep 0.1
+    kill_filler
     touch go
     finished
     # What was written elsewhere is the 101st piece of the source.
@@ -104,8 +110,7 @@ filler_killed() { # KIND
 # What the program changes then lies among zeros that are not the source's: it cannot be written, and no zeros are.
 filler_killed_before_a_change() {
     begin changed
-    kill -KILL "$filler"
-    sleep 0.1
+    kill_filler
     touch go
     ! wait "$runner" || fail "the program was told of nothing"
     cmp -n "$(stat -c %s copy)" source copy || fail "other bytes were written"
