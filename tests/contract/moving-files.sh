@@ -77,10 +77,34 @@ written_ahead() {
     has_kept_at 2000000
 }
 
+# And where that write has waited for the try, and is on its way when the copy goes on.
+written_ahead_slowly() {
+    local stopped line writer
+    stop_in ftruncate 1 python3 -c "$beginning"
+    stopped=$(sed -n '$s/ .*//p' "$trace")
+    mkfifo told
+    "$build/tests/tools/slow" copy 2000000 <told >said &
+    writer=$!
+    exec {line}>told
+    until grep -q writing said || ! kill -0 "$writer"; do sleep 0.02; done
+    kill -CONT "$stopped"
+    # At the file's lock, whoever waits for it.
+    until [[ $(ps -o state= -p "$stopped") == @(D|) ]]; do sleep 0.02; done
+    echo >&"$line"
+    exec {line}>&-
+    wait "$writer" || fail "the other process's write failed"
+    wait "$copier" || fail "the copy ended with $?: $(cat "$trace")"
+    rm told said
+    [ "$(stat -c %s copy)" -eq 2004096 ] || fail "the copy has $(stat -c %s copy) bytes"
+    cmp -n $((16 * 65536)) long copy
+    cmp -i 2000000:0 copy <(printf 'W%.0s' {1..4096}) || fail "what the other process wrote is lost"
+}
+
 reflink_filesystem() {
     make_source source $((48 * 65536))
     make_source long $((12 << 20))
     verdict "another process writes ahead before the first clone, on $fs" written_ahead
+    verdict "another process is in the middle of a write ahead before the first clone, on $fs" written_ahead_slowly
     verdict "another process writes behind the first clone, on $fs" written_behind 1
     verdict "another process writes behind a later clone, on $fs" written_behind 2
     while read -r event who when; do
@@ -89,6 +113,6 @@ reflink_filesystem() {
 }
 
 python3 "$program" --list >"$scratch/events"
-count=$(($(wc -l <"$scratch/events") + 3))
+count=$(($(wc -l <"$scratch/events") + 4))
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
