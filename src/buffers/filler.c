@@ -16,6 +16,8 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
+int filler_process;
+
 /*
  * No exit signal: only who asks for such children (__WCLONE, wait(2)) hears of its end. CLONE_FILES until it has a table of
  * its own (close_range(2)), so that the program's is never copied. CLONE_UNTRACED: a debugger that follows the program's
@@ -39,8 +41,8 @@ static long start_process(int (*function)(struct filler *), struct filler *f)
     *--stack = f;
     const struct start_arguments how = {
         .flags = FILLER_FLAGS,
-        .child_tid = (uintptr_t)&f->process,
-        .parent_tid = (uintptr_t)&f->process,
+        .child_tid = (uintptr_t)&filler_process,
+        .parent_tid = (uintptr_t)&filler_process,
         .stack = (uintptr_t)f->stack,
         .stack_size = (size_t)((char *)stack - f->stack),
     };
@@ -125,11 +127,11 @@ static void give_memory_back(struct filler *f)
  * The kernel clears the word when the filler leaves the memory, and wakes whoever waits for that (set_tid_address(2));
  * that wake is not a private one. Its descriptors are closed, and its zombie is there, a moment later.
  */
-static void await_end(struct filler *f)
+static void await_end(const struct filler *f)
 {
     int process;
-    while ((process = SHARED_LOAD(f->process)) != 0)
-        KERNEL(SYS_futex, &f->process, FUTEX_WAIT, process, NULL);
+    while ((process = SHARED_LOAD(filler_process)) != 0)
+        KERNEL(SYS_futex, &filler_process, FUTEX_WAIT, process, NULL);
     while (KERNEL(SYS_wait4, f->process_kept, NULL, __WCLONE, NULL) == -EINTR)
         ;
 }
@@ -143,7 +145,7 @@ struct filler *filler_start(void)
     long process = start_process(filling_run, f);
     if (process > 0) {
         f->process_kept = (int)process;
-        while (SHARED_LOAD(f->state) == FILLER_STARTING && filler_is_there(f))
+        while (SHARED_LOAD(f->state) == FILLER_STARTING && filler_is_there())
             KERNEL(SYS_futex, &f->state, FUTEX_WAIT, FILLER_STARTING, &(struct timespec){.tv_nsec = 10000000});
         if (f->state == FILLER_READY)
             return f;

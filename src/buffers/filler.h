@@ -88,10 +88,9 @@ struct part_pages {
 };
 
 struct filler {
-    unsigned turn; /* see above */
-    int state;     /* a futex: FILLER_STARTING, then _READY or _FAILED */
-    int process; /* the filler's pid, a futex; the kernel clears it when the filler leaves the memory, before it closes */
-    int process_kept; /* the same, not cleared */
+    unsigned turn;    /* see above */
+    int state;        /* a futex: FILLER_STARTING, then _READY or _FAILED */
+    int process_kept; /* filler_process, not cleared */
     int stopped;      /* it is to end, if the order for it does not come through */
     struct {
         enum filler_order what;
@@ -126,10 +125,16 @@ enum { FILLER_STARTING, FILLER_READY, FILLER_FAILED };
  */
 struct filler *filler_start(void);
 
-/* Whether the filler is there: if not, it was killed, and what was not filled reads as zeros. */
-static inline bool filler_is_there(const struct filler *filler)
+/*
+ * The filler's pid, a futex; the kernel clears it when the filler leaves the memory, before it closes its descriptors. Not in the memory
+ * above: who asks may be interrupted by a handler that ends the filler, and that memory with it.
+ */
+extern int filler_process;
+
+/* Whether the filler that was started is there: if not, it was killed, and what was not filled reads as zeros. Safe anywhere. */
+static inline bool filler_is_there(void)
 {
-    return SHARED_LOAD(filler->process) != 0;
+    return SHARED_LOAD(filler_process) != 0;
 }
 
 /*

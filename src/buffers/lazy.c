@@ -137,10 +137,10 @@ static void read_what_is_owed(const struct region *r)
         read_page(&filler->feeds[r->feed], page, r->from + (off_t)(page - r->start));
 }
 
-/* Without the gate: with one thread, nobody ends the filler meanwhile. */
+/* Without the gate: with one thread, nobody but a handler ends the filler meanwhile. Then nothing is owed any more. */
 bool lazy_is_orphaned(void)
 {
-    return *underway_single && filler && !filler_is_there(filler);
+    return *underway_single && filler && !filler_is_there();
 }
 
 static void retire_without_filler(unsigned feed)
@@ -192,7 +192,7 @@ static unsigned closed_turn(void)
 /* Whether the books are as they were at that turn, in which they were not being written, and were kept all the while. */
 static bool closed_since(unsigned turn)
 {
-    return turn % 2 == 0 && SHARED_LOAD(filler->turn) == turn && filler_is_there(filler);
+    return turn % 2 == 0 && SHARED_LOAD(filler->turn) == turn && filler_is_there();
 }
 
 /*
@@ -357,7 +357,7 @@ enum lazy_proof lazy_prove(struct lazy_copy *copy, const void *buffer, size_t n,
         proof = has_parts(r, buffer, n, from) ? LAZY_ALL : LAZY_WHOLE_PAGES;
     if (!closed_since(turn))
         proof = LAZY_UNPROVEN;
-    if (!filler_is_there(filler))
+    if (!filler_is_there())
         end(copy, REASON_LAZY_KILLED);
     lock_give(&gate);
     return proof;

@@ -24,8 +24,11 @@ static enum reason write_and_step_on(struct session *s, const struct candidate *
         why = REASON_MOVED;
     if (why == REASON_NONE)
         why = exact_write(s, c);
-    if (why == REASON_NONE && !offsets_step_on(c->destination, c->to, c->write->n))
+    /* Another thread may seek meanwhile: then the write goes to where it has sought. */
+    if (why == REASON_NONE && !offsets_step_on(c->destination, c->to, c->write->n)) {
+        exact_take_back(s, c);
         why = REASON_MOVED;
+    }
     session_stop(s);
     return why;
 }
@@ -61,6 +64,7 @@ size_t alone_copy(struct candidate *c)
     bool counted = underway_begin(c->destination);
     struct session *s = begin_exact(c, &why);
     if (s) {
+        s->blocked = c->blocked;
         copied = exact_copy(s, c, &why);
         if (copied && !s->engine->remote)
             guard_access(c->source);

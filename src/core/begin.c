@@ -193,11 +193,14 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
     return c->exact == REASON_NONE ? unseen_uses(s, c) : REASON_NONE;
 }
 
-/* Starts it, unless another thread's write may be in the middle of the file, or another thread's session in its way. */
+/*
+ * Starts it, unless another thread's write may be in the middle of the file, another thread's session in its way, or a child being
+ * started, which has the destination as well.
+ */
 static enum reason start_alone(struct session *s, const struct candidate *c)
 {
     session_start(s, c);
-    if (!underway_any() && !table_has_rival(s) && !s->asked && !may_be_mapped(c))
+    if (owned_holds(c->destination) && !underway_any() && !table_has_rival(s) && !s->asked && !may_be_mapped(c))
         return REASON_NONE;
     mark_settle(s, REASON_BUSY);
     return REASON_BUSY;

@@ -242,12 +242,19 @@ static inline void copy_settle(int fd)
         copy_settle_file_of(fd, true);
 }
 
-/* As copy_settle(), for a write to `fd` that will now be made. What it returns is for copy_wrote(). */
+/* As copy_settle(), for a call that will now change what `fd` holds. What it returns is for copy_wrote(), or copy_changed(). */
 static inline bool copy_writing(int fd)
 {
     bool counted = underway_begin(fd);
     copy_settle(fd);
     return counted;
+}
+
+/* Tells that the call for which copy_writing() was asked has given this result, which is no count of bytes. Returns it. */
+static inline int copy_changed(int result, bool counted)
+{
+    underway_end(counted);
+    return result;
 }
 
 /* As copy_look(), for the file that a path leads to, with openat(2)'s directory and fstatat(2)'s flags. */
@@ -296,7 +303,7 @@ static inline int copy_opened(int fd)
         recogniser_forget(fd);
         owned_set(fd, true);
         copy_look(fd);
-        if (settings.lazy)
+        if (settings.lazy && !copy_over())
             copy_look_for_memory(fd);
     }
     return fd;

@@ -36,7 +36,8 @@ static enum reason is_vacant(const struct session *s, off_t at, off_t end)
         return REASON_NONE;
     if (holes_has_blocks(fd, at, within) && !holes_are_unpromised(fd, fs, at, within))
         return REASON_OVERWRITES;
-    return holes_are_promised(fd, fs, at > size ? at : size, end) ? REASON_OVERWRITES : REASON_NONE;
+    /* What is put behind the end may have to be cut off again, and all that is promised behind it with that. */
+    return end > size && holes_are_promised(fd, fs, size, INT64_MAX) ? REASON_OVERWRITES : REASON_NONE;
 }
 
 /* How many of n bytes from there on can be copied at once: whole granules, or up to the end of both files. */
@@ -145,6 +146,15 @@ static enum reason take_back(const struct session *s, const struct candidate *c,
     return why;
 }
 
+/* Of the n bytes all but the first `done`, of which a call that failed may have left some (XFS). */
+static void take_back_behind(const struct session *s, const struct candidate *c, size_t done, size_t n)
+{
+    struct candidate rest = *c;
+    rest.from += (off_t)done;
+    rest.to += (off_t)done;
+    take_back(s, &rest, n - done, REASON_NONE);
+}
+
 static void count(struct session *s, const struct candidate *c, size_t n)
 {
     s->tally.engine = s->engine->name;
@@ -214,6 +224,13 @@ enum reason exact_write(struct session *s, const struct candidate *c)
     return REASON_NONE;
 }
 
+void exact_take_back(struct session *s, const struct candidate *c)
+{
+    take_back(s, c, c->write->n, REASON_MOVED);
+    s->tally.offloaded -= c->write->n;
+    s->tally.writes_elided--;
+}
+
 /* ---- copies by the kernel ---- */
 
 size_t exact_copy(struct session *s, const struct candidate *c, enum reason *why)
@@ -233,6 +250,8 @@ size_t exact_copy(struct session *s, const struct candidate *c, enum reason *why
         take_back(s, c, part, *why);
         return 0;
     }
+    if (copied < part)
+        take_back_behind(s, c, copied, part);
     count(s, c, copied);
     return copied;
 }

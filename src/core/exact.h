@@ -36,6 +36,9 @@ enum reason exact_limits(const struct session *session, const struct candidate *
  */
 enum reason exact_write(struct session *session, const struct candidate *candidate);
 
+/* Takes back what the last exact_write() did with the candidate, whose write is going to be the program's own after all. */
+void exact_take_back(struct session *session, const struct candidate *candidate);
+
 /*
  * Has the engine copy up to candidate->n bytes for a call that asks the kernel for it. Returns how many it copied, a
  * part perhaps, up to a signal's coming or the last whole block; or 0 and says why. No descriptor's offset has moved.

@@ -123,6 +123,8 @@ static enum reason accept_step(struct session *s, off_t reached, bool ahead)
     }
     PROBE_OFFLOAD(s->pair.destination, s->frontier, reached - s->frontier, s->engine->name);
     s->frontier = reached;
+    /* As the step has left it, not as it is by now: what another process has written meanwhile is to show. */
+    s->left = now;
     return REASON_NONE;
 }
 
@@ -204,7 +206,8 @@ static enum reason engine_step(struct session *s, off_t end, bool holds)
     if (why != REASON_NONE && !take_back(s, end))
         return REASON_DESTINATION_CHANGED;
     /* A failed step may have moved the times as well: from here on, this is how we left it. */
-    session_look(s, s->pair.destination, &s->left);
+    if (why != REASON_NONE)
+        session_look(s, s->pair.destination, &s->left);
     lazy_renew(&s->lazy, &s->left);
     s->untouched = true;
     return why;

@@ -6,6 +6,7 @@
 #include "offsets.h"
 #include "settings.h"
 #include "settle.h"
+#include "signals.h"
 
 static size_t serve_copy(struct session *s, int in, off_t *from, off_t at, size_t n)
 {
@@ -47,6 +48,17 @@ static struct session *session_between(struct candidate *c)
     return worth ? begin_session(c) : s;
 }
 
+/*
+ * What is left of a copy for the program's own call: n bytes or up to the source's end, but for those that are copied. Nothing if that
+ * is much and a signal waits: the kernel's own call would have ended there as well.
+ */
+static size_t left_over(const struct candidate *c, off_t source_size, size_t copied)
+{
+    off_t there = source_size - c->from;
+    size_t wanted = (off_t)c->n < there ? c->n : (size_t)there;
+    return wanted - copied < EXACT_LEAST || !signals_wait(c->blocked) ? wanted - copied : 0;
+}
+
 /* Offloads the copy by itself, and moves its offsets. *rest is what the program's own call has to copy after it. */
 static size_t copy_alone(struct candidate *c, off_t *from, off_t *to, size_t *rest)
 {
@@ -56,10 +68,7 @@ static size_t copy_alone(struct candidate *c, off_t *from, off_t *to, size_t *re
         return 0;
     offsets_go_on(c->source, from, c->from + (off_t)copied);
     offsets_go_on(c->destination, to, c->to + (off_t)copied);
-    off_t left = c->source_state.size - c->from;
-    size_t wanted = (off_t)c->n < left ? c->n : (size_t)left;
-    /* Less than all because a signal has come: then the kernel's own call would end as well. */
-    *rest = wanted - copied < EXACT_LEAST ? wanted - copied : 0;
+    *rest = left_over(c, c->source_state.size, copied);
     return copied;
 }
 
@@ -76,7 +85,9 @@ size_t copy_between(int out, int in, off_t *from, size_t n, size_t *rest)
     if (s) {
         s->blocked = c.blocked;
         served = serve_copy(s, in, from, c.from, c.n);
-        if (!served)
+        if (served)
+            *rest = left_over(&c, s->source.size, served);
+        else
             begin_refuse(&c, s->tally.reason);
         settle_leave(s);
     } else if (c.exact != REASON_NONE && c.refused == REASON_NONE) {

@@ -219,7 +219,8 @@ static bool is_memory(int fd)
 
 void copy_look_for_memory(int fd)
 {
-    if (!is_memory(fd))
+    /* Where a filter was there from the start nothing is lazy. */
+    if (settings.filtered || !is_memory(fd))
         return;
     settings.lazy = false;
     if (copy_running())

@@ -160,11 +160,14 @@ static enum reason server_shows(struct session *s, const struct candidate *c)
     return guard_would_show_at(&s->source, false, s->left.changed) ? REASON_NONE : REASON_NEWER;
 }
 
-/* A clone puts the source's blocks in the place of those that the program has allocated, and may need later. */
+/*
+ * A clone puts the source's blocks in the place of those that the program has allocated, and may need later; and who cuts the file
+ * gives back all that lie behind the cut, however far (ftruncate(2)).
+ */
 static bool takes_promised_space(const struct session *s)
 {
-    return !s->engine->remote && !s->engine->in_place &&
-           holes_are_promised(s->pair.destination, s->pair.destination_fs, s->left.size, session_source_end(s));
+    return !s->engine->remote &&
+           holes_are_promised(s->pair.destination, s->pair.destination_fs, s->left.size, INT64_MAX);
 }
 
 enum reason session_fits(struct session *s, const struct candidate *c)

@@ -20,7 +20,8 @@
 /* Bytes. Nobody writes a longer file of settings. */
 #define LONGEST_FILE (64 << 10)
 
-struct settings settings = {.engines = ~0U, .min_size = DEFAULT_MIN_SIZE};
+/* Off until they are read: other libraries' constructors run before ours, and may copy. */
+struct settings settings = {.off = true, .engines = ~0U, .min_size = DEFAULT_MIN_SIZE};
 
 bool settings_complain = true;
 TOUCHED_AT_START static const char *read_from; /* the file that is being read, or NULL: the environment */
@@ -367,10 +368,9 @@ void settings_ask_for_filter(void)
 void settings_read(char *const *environment, bool secure)
 {
     settings_ask_for_filter();
-    if (secure) {
-        settings.off = true;
+    settings.off = secure;
+    if (secure)
         return;
-    }
     const char *off = variable(environment, "OFFLOAD");
     if (off && strcmp(off, "off") == 0) {
         read_setting(off - strlen("OFFLOAD="));

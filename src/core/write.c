@@ -91,7 +91,7 @@ static bool serve_write(int fd, const struct program_write *w)
     bool running = false;
     if (copy_running())
         reads_end_if_killed();
-    if (w->n == 0 || w->n > LONGEST_CALL || settle_over())
+    if (w->n == 0 || w->n > LONGEST_CALL || w->at > INT64_MAX - (off_t)w->n || settle_over())
         return false;
     if (w->at < 0 && copy_running() && write_running(fd, w, &running))
         return true;

@@ -62,6 +62,8 @@ static bool maps_file(long number, const long a[6])
 static bool clones_with_table(long number, const long a[6])
 {
     uint64_t flags;
+    if (copy_over())
+        return false;
     if (number == SYS_clone3)
         return !compare_fetch(&flags, (const void *)a[0], sizeof flags) || process_shares_table(flags);
     return number == SYS_clone && process_shares_table((unsigned long)a[0]);

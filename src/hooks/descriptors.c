@@ -196,6 +196,12 @@ static void note_clone(int fd, unsigned long request, const void *argument)
                             range->src_length);
 }
 
+/* Whether the request writes to the file (ioctl_ficlonerange(2)). */
+static bool clones(unsigned long request)
+{
+    return request == FICLONE || request == FICLONERANGE;
+}
+
 /*
  * What is asked of a file, a folder or a disk may be about other files: FICLONE names its source, a Btrfs snapshot has all of
  * a tree, a loop device a file's size, and in a file system that is frozen (FIFREEZE) nothing can be cut back.
@@ -219,8 +225,9 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     va_end(rest);
     if (request == NEW_USERFAULTFD)
         copy_finish_for_good();
+    bool counted = clones(request) && underway_begin(fd);
     asking(fd);
-    int result = original_ioctl(fd, request, argument);
+    int result = copy_changed(original_ioctl(fd, request, argument), counted);
     if (result == 0)
         note_clone(fd, request, argument);
     return result;

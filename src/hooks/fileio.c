@@ -48,20 +48,20 @@ EXPORT off_t lseek(int fd, off_t offset, int whence)
 
 EXPORT int ftruncate(int fd, off_t size)
 {
-    copy_settle(fd);
-    return original_ftruncate(fd, size);
+    bool counted = copy_writing(fd);
+    return copy_changed(original_ftruncate(fd, size), counted);
 }
 
 EXPORT int fallocate(int fd, int mode, off_t from, off_t n)
 {
-    copy_settle(fd);
-    return original_fallocate(fd, mode, from, n);
+    bool counted = copy_writing(fd);
+    return copy_changed(original_fallocate(fd, mode, from, n), counted);
 }
 
 EXPORT int posix_fallocate(int fd, off_t from, off_t n)
 {
-    copy_settle(fd);
-    return original_posix_fallocate(fd, from, n);
+    bool counted = copy_writing(fd);
+    return copy_changed(original_posix_fallocate(fd, from, n), counted);
 }
 
 /*

@@ -25,8 +25,9 @@ void process_ending(void) FOR_ASSEMBLY;
 
 void process_handover(void)
 {
-    copy_settle_all();
+    /* First: who begins a copy meanwhile finds nothing that is its own alone (begin.c), or is seen running. */
     owned_forget_all();
+    copy_settle_all();
     handed_forget();
 }
 
@@ -60,7 +61,10 @@ void process_threading(void)
 
 void process_ending(void)
 {
-    if (copy_watching())
+    /* Another thread could begin a copy until this call has ended it. */
+    if (!*underway_single)
+        copy_finish_for_good();
+    else if (copy_watching())
         copy_finish();
     handed_forget();
 }

@@ -17,7 +17,7 @@
 /* fwrite of n bytes, as an offload: true if it is done. A stream that other threads may use is left alone. */
 static bool served(FILE *stream, const void *data, size_t n)
 {
-    if (!*underway_single || !owned_holds(stream->_fileno) || !copy_may_serve_pieces(stream->_fileno))
+    if (!*underway_single || !owned_holds(stream->_fileno) || !copy_may_serve_pieces(stream->_fileno) || copy_over())
         return false;
     putting_begin(stream, n);
     if (!putting_known(stream))

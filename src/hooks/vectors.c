@@ -95,25 +95,31 @@ EXPORT ssize_t pwritev2(int fd, const struct iovec *v, int count, off_t to, int 
     return served ? served : written;
 }
 
+/* What aio(7) does glibc does in threads: what is not for a program of several ends first. */
+static void starting_thread(void)
+{
+    copy_settle_streams();
+    copy_lazy_ending();
+}
+
 EXPORT int aio_read(struct aiocb *request)
 {
     copy_leaving_for_later(request->aio_fildes, false);
-    copy_settle_streams();
+    starting_thread();
     return original_aio_read(request);
 }
 
 EXPORT int aio_write(struct aiocb *request)
 {
     copy_leaving_for_later(request->aio_fildes, true);
-    copy_settle_streams();
+    starting_thread();
     return original_aio_write(request);
 }
 
 EXPORT int aio_fsync(int operation, struct aiocb *request)
 {
     copy_look(request->aio_fildes);
-    copy_settle_streams();
-    copy_lazy_ending();
+    starting_thread();
     return original_aio_fsync(operation, request);
 }
 
@@ -123,6 +129,6 @@ EXPORT int lio_listio(int mode, struct aiocb *const list[], int count, struct si
     for (int i = 0; (mode == LIO_WAIT || mode == LIO_NOWAIT) && i < count; i++)
         if (list[i] && list[i]->aio_lio_opcode != LIO_NOP)
             copy_leaving_for_later(list[i]->aio_fildes, list[i]->aio_lio_opcode != LIO_READ);
-    copy_settle_streams();
+    starting_thread();
     return original_lio_listio(mode, list, count, event);
 }

@@ -696,6 +696,20 @@ static void space_behind_the_end(void)
     say_place();
 }
 
+/* And where the copy is given up half way. */
+static void space_behind_the_end_of_a_part(void)
+{
+    struct stat st;
+
+    say("fallocate", fallocate(copy, FALLOC_FL_KEEP_SIZE, 1 << 30, 16 * BLOCK));
+    copy_blocks(HALF);
+    close(copy);
+    if (stat("copy", &st) < 0)
+        die("stat");
+    printf("still there: %d\n", st.st_blocks * 512 >= st.st_size + 16 * BLOCK);
+    say("size", size_of_copy());
+}
+
 /* Space that was promised by a preallocation is there, though the disk is full by now. */
 static void promised_space(void)
 {
@@ -720,6 +734,36 @@ static void promised_space(void)
 }
 
 /* ---- signals -------------------------------------------------------------------------------------- */
+
+/* One that is blocked interrupts no call. The destination is another process's too, so that each call is offloaded by itself. */
+static void kernel_copy_beside_a_blocked_signal(void)
+{
+    enum { LONG = 12 << 20 };
+    int writer = open("../source", O_WRONLY);
+    sigset_t term;
+    pid_t child;
+
+    if (ftruncate(writer, LONG) < 0)
+        die("ftruncate");
+    close(writer);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, NULL);
+    raise(SIGTERM);
+    child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    say("sendfile", sendfile(copy, source, NULL, LONG));
+    say_place();
+    fflush(stdout);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    /* Without the signal's end. */
+    _exit(0);
+}
 
 static int other_source, other_copy;
 static volatile sig_atomic_t handled;
@@ -2127,6 +2171,8 @@ static const struct corner {
     CORNER(thread_with_the_smallest_stack),
     CORNER(promised_space),
     CORNER(space_behind_the_end),
+    CORNER(space_behind_the_end_of_a_part),
+    CORNER(kernel_copy_beside_a_blocked_signal),
     CORNER(handler_copies_too),
     CORNER(handler_on_a_small_stack),
     CORNER(handler_jumps_out),

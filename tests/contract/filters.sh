@@ -10,8 +10,10 @@ compile() {
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -27,6 +29,12 @@ compile() {
 #else
 #define VFORK SYS_clone
 #define DUP2 SYS_dup3
+#endif
+/* libc's own fstat(3), by which a stream finds out about its file. */
+#if __GLIBC_PREREQ(2, 33) && !__GLIBC_PREREQ(2, 39)
+#define FSTAT SYS_newfstatat
+#else
+#define FSTAT SYS_newfstatat, SYS_fstat
 #endif
 
 static char buffer[65536];
@@ -105,6 +113,19 @@ int main(int argc, char **argv)
         }
         wrong += wait4(-1, &status, 0, NULL) < 0 || status != 7 << 8;
         wrong += write(copy, buffer, sizeof buffer) != sizeof buffer;
+    } else if (!strcmp(way, "stream")) {
+        FILE *stream = fopen("other", "w");
+        ALLOW(SYS_brk, SYS_mmap, SYS_getrandom, FSTAT, SYS_write);
+        wrong += fwrite(buffer, 1, sizeof buffer / 2, stream) != sizeof buffer / 2;
+    } else if (!strcmp(way, "child_by_number")) {
+        struct clone_args child = {.exit_signal = 17};
+        ALLOW(SYS_clone3, SYS_wait4);
+        if (syscall(SYS_clone3, &child, sizeof child) == 0)
+            _exit(7);
+        wrong += wait4(-1, &status, 0, NULL) < 0 || status != 7 << 8;
+    } else if (!strcmp(way, "opens_with_lazy_buffers")) {
+        ALLOW(SYS_openat);
+        wrong += open("../source", O_RDONLY) < 0;
     } else {
         return 96;
     }
@@ -114,6 +135,7 @@ END
 }
 
 makes_none_but_its_own() { # WAY
+    [ "$1" != opens_with_lazy_buffers ] || export OFFLOAD_BUFFERS=lazy
     for how in prctl seccomp prctl-by-number; do
         both ../filtered "$1" "$how"
         expect_status 7
@@ -121,7 +143,7 @@ makes_none_but_its_own() { # WAY
 }
 
 ways=(first_calls second_filter other_calls_by_number quick_exit exit another_utmp pieces splice child_in_our_memory
-    after_a_child_in_our_memory forbidden_by_a_child_in_our_memory)
+    after_a_child_in_our_memory forbidden_by_a_child_in_our_memory stream child_by_number opens_with_lazy_buffers)
 cd "$scratch" || exit
 compile || skip_all "the program cannot be compiled here"
 make_source source $((3 * 65536))

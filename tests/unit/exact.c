@@ -169,6 +169,9 @@ Test(exact, space_that_was_promised_behind_the_end_stays)
     candidate_of(SIZE, 0, 0, 0, N);
     cr_assert_eq(fallocate(c.destination, FALLOC_FL_KEEP_SIZE, 0, (off_t)SIZE), 0);
     expect_refused(REASON_OVERWRITES, 0);
+    candidate_of(SIZE, 0, 0, 0, N);
+    cr_assert_eq(fallocate(c.destination, FALLOC_FL_KEEP_SIZE, (off_t)(8 * SIZE), (off_t)N), 0);
+    expect_refused(REASON_OVERWRITES, 0);
 }
 
 /* The destination has a hint as qemu-img sets it: with its first byte XFS gives it all blocks up to SIZE. */
@@ -399,6 +402,37 @@ Test(exact, a_copy_by_the_kernel_comes_as_far_as_whole_blocks)
     cr_expect_eq(copy_it(2 * SIZE, &why), SIZE + 100 - N);
     cr_expect_eq(file_size(c.destination), SIZE + 100 - N);
     cr_expect(holds(0, (off_t)N, SIZE + 100 - N));
+}
+
+static int64_t fail_half_way_later(struct file_pair *pair, off_t from, off_t to, size_t n)
+{
+    return to ? fail_half_way(pair, from, to, n) : engine_clone.copy(pair, from, to, n);
+}
+
+Test(exact, a_copy_by_the_kernel_whose_second_step_fails)
+{
+    enum reason why;
+    candidate_of(SIZE, 0, 0, 0, N);
+    c.write = NULL;
+    c.n = SIZE;
+    ready();
+    lying = *s.engine;
+    lying.copy = lie_copy;
+    lie = fail_half_way_later;
+    s.engine = &lying;
+    s.window = N;
+    cr_expect_eq(exact_copy(&s, &c, &why), N);
+    cr_expect_eq(file_size(c.destination), N, "no more than is told");
+}
+
+Test(exact, a_write_that_goes_elsewhere_after_all)
+{
+    candidate_of(SIZE, 0, 0, 0, N);
+    cr_assert_eq(write_it(), REASON_NONE);
+    exact_take_back(&s, &c);
+    cr_expect_eq(file_size(c.destination), 0);
+    cr_expect_eq(s.tally.offloaded, 0);
+    cr_expect_eq(s.tally.writes_elided, 0);
 }
 
 Test(exact, a_copy_by_the_kernel_from_behind_the_end)

@@ -1,5 +1,7 @@
 #include "files.h"
 
+#include "../../src/core/settings.h"
+
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +10,12 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+/* The library is off until its constructor, which is not part of this program, reads the settings. */
+__attribute__((constructor)) static void turn_on(void)
+{
+    settings.off = false;
+}
 
 const char *files_directory(void)
 {
