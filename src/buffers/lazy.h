@@ -8,7 +8,7 @@
  * Only in a process with one thread: another could put new memory where a buffer was unmapped, in the moment before
  * the kernel tells of it.
  *
- * Calls belong to the copy whose session is locked; all signals are blocked.
+ * Calls belong to the copy whose session is locked; all signals are blocked, but in lazy_is_orphaned().
  */
 #ifndef LIBOFFLOAD_LAZY_H
 #define LIBOFFLOAD_LAZY_H

@@ -1,9 +1,11 @@
 /*
- * The core's door: what the hooks tell it and ask of it. Behind it: write.c (the program's writes), kernelcopies.c and spliced.c
- * (copies that it has the kernel make), settle.c (how copies end), owncalls.c (what only the report wants to know).
+ * The core's door: what the hooks tell it and ask of it. Behind it: write.c (the program's writes), reads.c (lazy reads), kernelcopies.c
+ * and spliced.c (copies that it has the kernel make), settle.c (how copies end), owncalls.c (what only the report wants to know),
+ * copy.c (the rest).
  *
  * Every call here is safe in signal handlers and threads, leaves errno alone, and for a process in which no copy was
- * recognised costs a few instructions and no system call.
+ * recognised costs a few instructions and no system call; but for mappings of files and, where lazy buffers are asked for,
+ * opened ones, which are looked at.
  */
 #ifndef LIBOFFLOAD_COPY_H
 #define LIBOFFLOAD_COPY_H

@@ -44,12 +44,12 @@ struct tally {
 };
 
 /*
- * All of it belongs to whoever holds the lock (table.h), but for `running`, `source` and `left`'s device and inode,
- * which any thread may read to learn whether a file is some session's, `asked`, which any may set, and tally.written,
- * which is only added to.
+ * All of it belongs to whoever holds the lock (table.h), but for `running`, `engine`, the descriptors of `pair`, and `source`'s and
+ * `left`'s device and inode, which any thread may read to learn whether a file is some session's, `asked`, which any may set, and
+ * tally.written, which is only added to.
  */
 struct session {
-    int lock; /* a futex, see table.c */
+    int lock; /* a futex, see lock.h */
     int running;
     int asked; /* another thread wants it settled, and has not waited: it may be waiting for a server itself */
     struct file_pair pair;    /* the program's descriptors, checked against the states below at each decision */

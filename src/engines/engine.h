@@ -2,7 +2,7 @@
  * Engines: the ways to have bytes copied without moving them through the program. Each is one file that fills one
  * struct engine; engine_list() has them in the order in which they are asked.
  *
- * Engine functions may run in a signal handler of the program: system calls only, no allocation, no lock.
+ * Engine functions may run in a signal handler of the program: system calls only (memory is mmap(2)'s), no lock.
  */
 #ifndef LIBOFFLOAD_ENGINE_H
 #define LIBOFFLOAD_ENGINE_H

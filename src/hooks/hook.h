@@ -4,13 +4,17 @@
  *
  *     EXPORT ssize_t write(int fd, const void *buf, size_t n)
  *     {
- *         if (copy_may_serve(fd, buf, n) && copy_write(fd, buf, n))       the core has dealt with it
- *             return (ssize_t)n;
+ *         if (copy_may_serve(fd, buf, n)) {
+ *             cancellation_point();                   what libc's call would be
+ *             if (copy_write(fd, buf, n))             the core has dealt with it
+ *                 return (ssize_t)n;
+ *         }
  *         bool counted = copy_writing(fd);
  *         return copy_wrote(fd, original_write(fd, buf, n), counted);  or the program's own call is made
  *     }
  *
- * A hook allocates nothing, waits for nothing but another thread's hook on the same file, and leaves errno alone.
+ * A hook allocates nothing, leaves errno alone, and waits for nothing but another thread's hook (fork and exit for those of all
+ * copies, others for those of the same files), what the copy itself waits for (a disk, a server), and who fills lazy buffers.
  */
 #ifndef LIBOFFLOAD_HOOK_H
 #define LIBOFFLOAD_HOOK_H
