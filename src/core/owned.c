@@ -27,6 +27,12 @@ void owned_forget_all(void)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+void owned_forget_range(int first, int last)
+{
+    for (int fd = first < 0 ? 0 : first; fd <= last && fd < OWNED_RANGE; fd++)
+        owned_set(fd, false);
+}
+
 void owned_forget_file_of(int fd)
 {
     struct file_state file, other;

@@ -61,6 +61,9 @@ static inline void owned_set_pipe(int fd)
 /* A child is about to be started, which inherits them all. */
 void owned_forget_all(void);
 
+/* The descriptors from `first` to `last` are being closed. */
+void owned_forget_range(int first, int last);
+
 /*
  * Forgets every number by which the file behind the descriptor is known. Which of them are duplicates of this one (dup(2)) is not
  * remembered, nor is what a system call duplicated that no hook saw. System calls only.

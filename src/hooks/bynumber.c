@@ -9,6 +9,7 @@
 #include "../core/handed.h"
 #include "../core/newer.h"
 
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -75,6 +76,11 @@ static bool parts_tables(long number, const long a[6])
            (number == SYS_close_range && a[2] & (long)CLOSE_RANGE_UNSHARE);
 }
 
+static bool closes_range(long number, const long a[6])
+{
+    return number == SYS_close_range && !(a[2] & (long)CLOSE_RANGE_CLOEXEC);
+}
+
 /*
  * As who is asked before others read (process.h) is who fills memory when it is looked at (userfaultfd(2)), which we do before write(2)
  * would. By ioctl(2) of a device it is told too (descriptors.c).
@@ -90,7 +96,7 @@ static void settle_before(long number, long a, long b)
     if (number == SYS_close)
         copy_closing((int)a, (int)a);
     else if (number == SYS_close_range)
-        copy_closing((int)a, (int)b);
+        copy_closing((int)a, (unsigned)b > INT_MAX ? INT_MAX : (int)b);
     else if (number == SYS_exit_group)
         copy_finish();
     else if (number == SYS_seccomp || (number == SYS_prctl && a == PR_SET_SECCOMP))
@@ -104,6 +110,8 @@ static void before(long number, const long a[6])
 {
     if (number == SYS_close)
         owned_set((int)a[0], false);
+    if (closes_range(number, a))
+        owned_forget_range((int)a[0], (unsigned)a[1] > INT_MAX ? INT_MAX : (int)a[1]);
     if (maps_file(number, a))
         copy_mapping((int)a[4]);
     if (number == SYS_fcntl && (a[1] == F_SETLK || a[1] == F_SETLKW))

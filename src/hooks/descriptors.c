@@ -99,8 +99,7 @@ EXPORT int pipe2(int ends[2], int flags)
 static void closing_range(int first, int last)
 {
     copy_closing(first, last);
-    for (int fd = first < 0 ? 0 : first; fd <= last && fd < OWNED_RANGE; fd++)
-        owned_set(fd, false);
+    owned_forget_range(first, last);
 }
 
 EXPORT int close(int fd)

@@ -60,8 +60,9 @@ written_behind() { # WHICH CLONE
 }
 
 beginning='
-import os
-source, copy = os.open("long", os.O_RDONLY), os.open("copy", os.O_WRONLY | os.O_CREAT, 0o644)
+import os, sys
+flags = os.O_SYNC if sys.argv[1:] else 0
+source, copy = os.open("long", os.O_RDONLY), os.open("copy", os.O_WRONLY | os.O_CREAT | flags, 0o644)
 for turn in range(16):
     os.write(copy, os.read(source, 65536))
 '
@@ -75,6 +76,16 @@ written_ahead() {
     [ "$(stat -c %s copy)" -eq 2000018 ] || fail "the copy has $(stat -c %s copy) bytes"
     cmp -n $((16 * 65536)) long copy
     has_kept_at 2000000
+}
+
+# And while what was cloned is put on the disk: it is no state that the library has left.
+written_beside() {
+    stop_in fsync 1 python3 -c "$beginning" synchronously
+    grep -q 'fsync(.*copy' "$trace" || fail "it was not stopped: $(cat "$trace")"
+    writes_at 2000000
+    go_on
+    cmp -n $((16 * 65536)) long copy
+    cmp -n 18 -i 2000000:0 copy <(printf 'of another process') || fail "what the other process wrote is lost"
 }
 
 # And where that write has waited for the try, and is on its way when the copy goes on.
@@ -104,6 +115,7 @@ reflink_filesystem() {
     make_source source $((48 * 65536))
     make_source long $((12 << 20))
     verdict "another process writes ahead before the first clone, on $fs" written_ahead
+    verdict "another process writes while the first clone is put on the disk, on $fs" written_beside
     verdict "another process is in the middle of a write ahead before the first clone, on $fs" written_ahead_slowly
     verdict "another process writes behind the first clone, on $fs" written_behind 1
     verdict "another process writes behind a later clone, on $fs" written_behind 2
@@ -113,6 +125,6 @@ reflink_filesystem() {
 }
 
 python3 "$program" --list >"$scratch/events"
-count=$(($(wc -l <"$scratch/events") + 4))
+count=$(($(wc -l <"$scratch/events") + 5))
 plan $((2 * count))
 on_each "xfs btrfs" "$count" reflink_filesystem
