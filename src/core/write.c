@@ -91,7 +91,7 @@ static bool serve_write(int fd, const struct program_write *w)
     bool running = false;
     if (copy_running())
         reads_end_if_killed();
-    if (w->n == 0 || w->n > LONGEST_CALL || w->at > INT64_MAX - (off_t)w->n || settle_over())
+    if (w->n == 0 || w->n > LONGEST_CALL || settle_over())
         return false;
     if (w->at < 0 && copy_running() && write_running(fd, w, &running))
         return true;
@@ -102,6 +102,12 @@ static bool serve_write(int fd, const struct program_write *w)
         return recogniser_worth(note->fd, fd) && write_first(fd, w, note);
     bool may_be_ours = w->at >= 0 ? w->n >= EXACT_LEAST : owned_holds(fd);
     return may_be_ours && recogniser_may_guess(w->n) && write_guessed(fd, w);
+}
+
+/* Whether the write's own place is such that it has an end. */
+static bool ends_within_offsets(const struct program_write *w)
+{
+    return w->n <= LONGEST_CALL && w->at <= INT64_MAX - (off_t)w->n;
 }
 
 bool copy_write(int fd, const void *buffer, size_t n)
@@ -115,7 +121,7 @@ bool copy_write_at(int fd, const void *buffer, size_t n, off_t at)
 {
     const struct iovec piece = {(void *)(uintptr_t)buffer, n};
     const struct program_write w = {.pieces = &piece, .count = 1, .n = n, .at = at};
-    return serve_write(fd, &w);
+    return ends_within_offsets(&w) && serve_write(fd, &w);
 }
 
 /*
@@ -141,7 +147,7 @@ static size_t length_of(struct program_write *w)
 static size_t write_pieces(int fd, struct program_write *w)
 {
     w->n = length_of(w);
-    return w->n && serve_write(fd, w) ? w->n : 0;
+    return w->n && ends_within_offsets(w) && serve_write(fd, w) ? w->n : 0;
 }
 
 size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at)
