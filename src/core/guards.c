@@ -142,6 +142,12 @@ bool guard_unchanged(int fd, const struct file_state *was)
     return guard_look(fd, &is) && guard_same_state(&is, was);
 }
 
+/* A write of nothing changes nothing, and is refused as one of bytes is (btrfs_do_write_iter(), since Linux 5.11). */
+bool guard_takes_writes(int fd, uint64_t fs_type)
+{
+    return fs_type != BTRFS_SUPER_MAGIC || KERNEL(SYS_write, fd, "", 0) == 0;
+}
+
 /* A file system that keeps whole seconds only, or two (FAT), shows it by a stamp without nanoseconds. */
 static struct timespec next_stamp(struct timespec stamp)
 {

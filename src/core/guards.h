@@ -54,6 +54,12 @@ bool guard_same_state(const struct file_state *a, const struct file_state *b);
 bool guard_unchanged(int fd, const struct file_state *was);
 
 /*
+ * Whether the destination still takes writes, where that does not show when it is looked at: a Btrfs that an error has made
+ * read-only says how its files are as before, and XFS does not. fs_type: statfs(2) f_type. Waits where a write would.
+ */
+bool guard_takes_writes(int fd, uint64_t fs_type);
+
+/*
  * Whether a change of the file from now on would show in its state: its stamps are older than the clock that the
  * kernel would stamp with, or the file system stamps finely. Ask before the content is relied on.
  */

@@ -77,6 +77,8 @@ static enum reason holds_source(struct session *s, const struct program_write *w
 
 static enum reason still_as_left(const struct session *s)
 {
+    if (!guard_takes_writes(s->pair.destination, s->pair.destination_fs))
+        return REASON_ENGINE_FAILED;
     return session_destination_unchanged(s) ? REASON_NONE : REASON_DESTINATION_CHANGED;
 }
 
