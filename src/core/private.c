@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 /* Private descriptors take the lowest free numbers from here on: few programs come so high, most limits allow it. */
 #define FLOOR 900
@@ -19,6 +20,20 @@ static long lowest_private(void)
 }
 
 int private_descriptors[PRIVATE_USES] = {-1};
+static struct stat kept[PRIVATE_USES];
+
+void private_keep(enum private_use use, int fd)
+{
+    private_descriptors[use] = fd;
+    KERNEL(SYS_fstat, fd, &kept[use]);
+}
+
+bool private_leads_there(enum private_use use)
+{
+    struct stat now;
+    return KERNEL(SYS_fstat, private_descriptors[use], &now) == 0 && now.st_dev == kept[use].st_dev &&
+           now.st_ino == kept[use].st_ino;
+}
 
 int private_descriptor(long low)
 {
@@ -34,7 +49,7 @@ unsigned private_next(unsigned first, unsigned last)
     unsigned next = last + 1;
     for (int i = 0; i < PRIVATE_USES; i++) {
         unsigned ours = (unsigned)private_descriptors[i];
-        if (private_descriptors[i] >= 0 && ours >= first && ours < next)
+        if (private_descriptors[i] >= 0 && ours >= first && ours < next && private_leads_there((enum private_use)i))
             next = ours;
     }
     return next;

@@ -6,8 +6,17 @@
 
 enum private_use { PRIVATE_REPORT, PRIVATE_USES };
 
-/* The descriptor of each use, or -1. Each is set by its owner only; others ask whether a number is among them. */
+/* The descriptor of each use, or -1. Set by private_keep(); others ask whether a number is among them. */
 extern int private_descriptors[PRIVATE_USES];
+
+/* Keeps a descriptor, which is open, for a use. */
+void private_keep(enum private_use use, int fd);
+
+/*
+ * Whether the number of a use still leads to the file that it was kept for. The program may have put another there (dup2(2)), which is
+ * its own to close.
+ */
+bool private_leads_there(enum private_use use);
 
 /*
  * Moves a descriptor up, out of the program's way. Takes and returns a descriptor or a negative errno. The low number
@@ -18,7 +27,7 @@ int private_descriptor(long low);
 /* Whether the descriptor is one of ours, which the program must not close, since it does not know of it. */
 static inline bool private_is(int fd)
 {
-    return fd >= 0 && fd == private_descriptors[PRIVATE_REPORT];
+    return fd >= 0 && fd == private_descriptors[PRIVATE_REPORT] && private_leads_there(PRIVATE_REPORT);
 }
 
 /* The lowest of ours from `first` to `last`, or last + 1. */

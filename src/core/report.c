@@ -25,7 +25,6 @@
 #define PROGRESS_LINES 128
 
 static int *const descriptor = &private_descriptors[PRIVATE_REPORT];
-static struct stat opened; /* what the descriptor led to: the program may close any number, and open it again */
 
 /* ---- the descriptor ---- */
 
@@ -73,19 +72,12 @@ void report_open(void)
     long low = settings.off ? -1 : open_report();
     if (low < 0)
         return;
-    *descriptor = private_descriptor(low);
-    KERNEL(SYS_fstat, *descriptor, &opened);
+    private_keep(PRIVATE_REPORT, private_descriptor(low));
 }
 
 bool report_wanted(void)
 {
     return *descriptor >= 0;
-}
-
-static bool still_ours(void)
-{
-    struct stat now;
-    return KERNEL(SYS_fstat, *descriptor, &now) == 0 && now.st_dev == opened.st_dev && now.st_ino == opened.st_ino;
 }
 
 /* ---- the lines ---- */
@@ -199,7 +191,7 @@ static void write_quietly(const struct json *line)
 static void write_line(const struct session *s, const char *event, void (*add)(struct json *, const struct session *))
 {
     struct json line = {take_pages(LINE_SIZE + SESSION_PATH), 0};
-    if (line.bytes && still_ours()) {
+    if (line.bytes && private_leads_there(PRIVATE_REPORT)) {
         add_copy(&line, event, s);
         add(&line, s);
         json_raw(&line, "}\n");

@@ -99,6 +99,26 @@ unwritable() {
     [ "$(wc -l <"$scratch/messages")" -le 1 ] || fail "it printed: $(cat "$scratch/messages")"
 }
 
+# Where the program puts a descriptor of its own at the number that the report has, it is the program's to close.
+taken_number() {
+    rm -f "$report"
+    run_preloaded env OFFLOAD_REPORT="$report" python3 -c '
+import os, sys
+def leads(number):
+    try:
+        return os.path.samestat(os.fstat(number), os.stat(sys.argv[1]))
+    except OSError:
+        return False
+report = next(number for number in range(4, 4096) if leads(number))
+here, there = os.pipe()
+os.dup2(there, report)
+os.close(report)
+os.dup2(there, report)
+os.close(there)
+os.closerange(report, report + 1)
+assert os.read(here, 1) == b"", "the pipe is still open"' "$report"
+}
+
 nothing_to_say() {
     rm -f "$report"
     run_preloaded env OFFLOAD_REPORT="$report" sh -c 'tr a b <source >copy; ls >list'
@@ -193,6 +213,7 @@ reflink_filesystem() {
     verdict "a name in UTF-8, on $fs" named 'жук-☃-𝄞'
     verdict "eight copies at once keep their lines whole, on $fs" at_once
     verdict "a report that cannot be written harms no copy, on $fs" unwritable
+    verdict "the report's number is the program's once it has put its own there, on $fs" taken_number
     verdict "a program that copies nothing reports nothing, on $fs" nothing_to_say
     # shellcheck disable=SC2016 # for the shell that is started
     verdict "a copy into a file of the shell's has its reason, on $fs" has_cause shared sh -c 'perl -e "$perl" <source >copy'
@@ -216,6 +237,6 @@ reported() {
     [ ! -s "$report" ] || valid
 }
 
-plan 36
-on_each "xfs btrfs" 17 reflink_filesystem
+plan 38
+on_each "xfs btrfs" 18 reflink_filesystem
 on_each "ext4 tmpfs" 1 no_reflink_filesystem

@@ -75,11 +75,25 @@ Test(private, none_of_ours_is_any_number)
 
 Test(private, is_found)
 {
-    private_descriptors[PRIVATE_REPORT] = 905;
+    int low = opened();
+    cr_assert_eq(dup2(low, 905), 905);
+    private_keep(PRIVATE_REPORT, 905);
     cr_expect(private_is(905));
     cr_expect_not(private_is(902));
     cr_expect_eq(private_next(0, INT_MAX), 905);
     cr_expect_eq(private_next(905, INT_MAX), 905);
     cr_expect_eq(private_next(906, INT_MAX), (unsigned)INT_MAX + 1);
     cr_expect_eq(private_next(0, 900), 901, "one beyond a range without any");
+}
+
+Test(private, a_number_that_the_program_has_taken_is_its_own)
+{
+    int low = opened();
+    cr_assert_eq(dup2(low, 905), 905);
+    private_keep(PRIVATE_REPORT, 905);
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(dup2(ends[0], 905), 905);
+    cr_expect_not(private_is(905));
+    cr_expect_eq(private_next(0, INT_MAX), (unsigned)INT_MAX + 1);
 }
