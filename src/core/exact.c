@@ -99,15 +99,20 @@ static enum reason place_fits(struct session *s, const struct candidate *c, size
 
 /* ---- the engine ---- */
 
-/* Has the engine copy n bytes, until it fails or, if `breaks`, a signal waits. Returns how many are there. */
-static size_t copy_steps(struct session *s, const struct candidate *c, size_t n, bool breaks)
+/*
+ * Has the engine copy n bytes, until it fails or, if `breaks`, a signal waits. Returns how many are there; up to *tried there may be
+ * more, of a step that failed.
+ */
+static size_t copy_steps(struct session *s, const struct candidate *c, size_t n, bool breaks, size_t *tried)
 {
     size_t done = 0, granule = s->engine->granule(&s->pair);
+    *tried = 0;
     while (done < n && !(breaks && done && session_signal_waits(s))) {
         size_t step = n - done <= s->window ? n - done : s->window - s->window % granule;
         long began = clock_ns();
         int64_t copied = s->engine->copy(&s->pair, c->from + (off_t)done, c->to + (off_t)done, step);
         session_adapt(s, clock_ns() - began);
+        *tried = done + step;
         if (copied <= 0)
             break;
         done += (size_t)copied < step ? (size_t)copied - (size_t)copied % granule : step;
@@ -146,7 +151,10 @@ static enum reason take_back(const struct session *s, const struct candidate *c,
     return why;
 }
 
-/* Of the n bytes all but the first `done`, of which a call that failed may have left some (XFS). */
+/*
+ * Of the n bytes all but the first `done`, of which a step that failed may have left some (XFS). No more than that step's: another
+ * process may be writing to the rest.
+ */
 static void take_back_behind(const struct session *s, const struct candidate *c, size_t done, size_t n)
 {
     struct candidate rest = *c;
@@ -195,7 +203,8 @@ static enum reason looks_equal(struct session *s, const struct candidate *c)
 
 static enum reason put_and_prove(struct session *s, const struct candidate *c, size_t n)
 {
-    enum reason why = copy_steps(s, c, n, false) == n ? REASON_NONE : session_engine_failure(s);
+    size_t tried;
+    enum reason why = copy_steps(s, c, n, false, &tried) == n ? REASON_NONE : session_engine_failure(s);
     if (why == REASON_NONE)
         why = compare_all(s, c);
     /* Asked last, so that it holds for all that was read and compared before. */
@@ -244,14 +253,14 @@ size_t exact_copy(struct session *s, const struct candidate *c, enum reason *why
         *why = REASON_UNALIGNED;
     if (*why != REASON_NONE)
         return 0;
-    size_t copied = copy_steps(s, c, part, true);
+    size_t tried, copied = copy_steps(s, c, part, true, &tried);
     *why = copied ? accept(s, c, copied) : session_engine_failure(s);
     if (*why != REASON_NONE) {
-        take_back(s, c, part, *why);
+        take_back(s, c, tried, *why);
         return 0;
     }
-    if (copied < part)
-        take_back_behind(s, c, copied, part);
+    if (copied < tried)
+        take_back_behind(s, c, copied, tried);
     count(s, c, copied);
     return copied;
 }
