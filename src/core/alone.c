@@ -18,7 +18,8 @@ static enum reason write_and_step_on(struct session *s, const struct candidate *
 {
     enum reason why = REASON_NONE;
     session_run(s);
-    if (underway_any() || table_has_rival(s) || (!*underway_single && begin_is_streamed(&c->destination_state, -1, -1)))
+    if (underway_any() || !owned_holds(c->destination) || table_has_rival(s) ||
+        (!*underway_single && begin_is_streamed(&c->destination_state, -1, -1)))
         why = REASON_BUSY;
     if (why == REASON_NONE && KERNEL(SYS_lseek, c->destination, 0, SEEK_CUR) != c->to)
         why = REASON_MOVED;

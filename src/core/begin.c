@@ -200,7 +200,8 @@ static enum reason may_serve(const struct session *s, const struct candidate *c)
 static enum reason start_alone(struct session *s, const struct candidate *c)
 {
     session_start(s, c);
-    if (owned_holds(c->destination) && !underway_any() && !table_has_rival(s) && !s->asked && !may_be_mapped(c))
+    /* In this order: what is the process's own is loaded after its session was seen to run (underway_any() is a barrier). */
+    if (!underway_any() && owned_holds(c->destination) && !table_has_rival(s) && !s->asked && !may_be_mapped(c))
         return REASON_NONE;
     mark_settle(s, REASON_BUSY);
     return REASON_BUSY;

@@ -31,7 +31,7 @@ void copy_leaving_for_later(int fd, bool changes)
 {
     struct file_state file;
     /* Before sessions are settled: none is to begin in between. */
-    if (!settle_over() && guard_look(fd, &file))
+    if (!settle_over_for_good() && guard_look(fd, &file))
         unseen_add_file(guard_number(fd, &file));
     if (copy_running())
         copy_settle_file_of(fd, changes);
@@ -45,6 +45,21 @@ void copy_mapping(int fd)
 bool copy_over(void)
 {
     return settle_over();
+}
+
+bool copy_over_for_good(void)
+{
+    return settle_over_for_good();
+}
+
+/* Twice: while others' copies are waited for, a thread may open a file and begin another. */
+void copy_handing_over(void)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        /* First: who begins one meanwhile finds nothing that is its own (begin.c), or is seen running. */
+        owned_forget_all();
+        copy_settle_all();
+    }
 }
 
 void copy_given_away(int fd)

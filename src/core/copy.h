@@ -138,6 +138,9 @@ void copy_leaving_for_later(int fd, bool changes);
 /* Whether nothing is to be offloaded any more: the process is at its end, or has installed a seccomp filter. */
 bool copy_over(void);
 
+/* The same, but that before the settings are read what no hook sees later is noted. */
+bool copy_over_for_good(void);
+
 /*
  * Tells that another process comes to have what the descriptor means, or a number that is not remembered does. Once there
  * may be a filter, makes no call for it.
@@ -290,6 +293,12 @@ static inline void copy_settle_all(void)
     if (copy_running())
         copy_settle_every();
 }
+
+/*
+ * Tells that a child is about to be started, which has all that the process has open: nothing is its own any more, and every copy is
+ * settled.
+ */
+void copy_handing_over(void);
 
 /* Ends the copies that streams write: before there may be a thread, which may use them while another one settles. */
 static inline void copy_settle_streams(void)

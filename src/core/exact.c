@@ -233,9 +233,20 @@ enum reason exact_write(struct session *s, const struct candidate *c)
     return REASON_NONE;
 }
 
+/* The place was behind the file's end, perhaps, and the end is there still, with nothing before it. */
+static void cut_to_former_end(const struct session *s, off_t at)
+{
+    struct file_state now;
+    int fd = s->pair.destination;
+    if (!s->engine->in_place && at > s->left.size && guard_look(fd, &now) && guard_same_file(&now, &s->left) &&
+        now.size == at && !holes_has_blocks(fd, s->left.size, at))
+        KERNEL(SYS_ftruncate, fd, s->left.size);
+}
+
 void exact_take_back(struct session *s, const struct candidate *c)
 {
     take_back(s, c, c->write->n, REASON_MOVED);
+    cut_to_former_end(s, c->to);
     s->tally.offloaded -= c->write->n;
     s->tally.writes_elided--;
 }
@@ -254,13 +265,13 @@ size_t exact_copy(struct session *s, const struct candidate *c, enum reason *why
     if (*why != REASON_NONE)
         return 0;
     size_t tried, copied = copy_steps(s, c, part, true, &tried);
+    if (copied && copied < tried)
+        take_back_behind(s, c, copied, tried);
     *why = copied ? accept(s, c, copied) : session_engine_failure(s);
     if (*why != REASON_NONE) {
-        take_back(s, c, tried, *why);
+        take_back(s, c, copied ? copied : tried, *why);
         return 0;
     }
-    if (copied < tried)
-        take_back_behind(s, c, copied, tried);
     count(s, c, copied);
     return copied;
 }

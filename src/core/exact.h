@@ -36,7 +36,10 @@ enum reason exact_limits(const struct session *session, const struct candidate *
  */
 enum reason exact_write(struct session *session, const struct candidate *candidate);
 
-/* Takes back what the last exact_write() did with the candidate, whose write is going to be the program's own after all. */
+/*
+ * Takes back what the last exact_write() did with the candidate, whose write is going to be the program's own after all, and elsewhere. An
+ * engine that writes over what is there (in_place) leaves it.
+ */
 void exact_take_back(struct session *session, const struct candidate *candidate);
 
 /*

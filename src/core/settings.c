@@ -53,10 +53,12 @@ static void complain(const char *name, const char *value, const char *problem)
     complain_of((const char *const[]){file, read_from ? ": " : "", name, "=", value, ": ", problem, NULL});
 }
 
+TOUCHED_AT_START static bool wants_off;
+
 static void read_off(const char *value)
 {
-    settings.off = strcmp(value, "off") == 0;
-    if (!settings.off && strcmp(value, "on") != 0 && *value)
+    wants_off = strcmp(value, "off") == 0;
+    if (!wants_off && strcmp(value, "on") != 0 && *value)
         complain("OFFLOAD", value, "neither \"on\" nor \"off\"; taken as \"on\"");
 }
 
@@ -365,12 +367,8 @@ void settings_ask_for_filter(void)
     settings.filter_known = true;
 }
 
-void settings_read(char *const *environment, bool secure)
+static void read_all(char *const *environment)
 {
-    settings_ask_for_filter();
-    settings.off = secure;
-    if (secure)
-        return;
     const char *off = variable(environment, "OFFLOAD");
     if (off && strcmp(off, "off") == 0) {
         read_setting(off - strlen("OFFLOAD="));
@@ -381,8 +379,17 @@ void settings_read(char *const *environment, bool secure)
     for (; environment && *environment; environment++)
         if (strncmp(*environment, "OFFLOAD", 7) == 0)
             read_setting(*environment);
-    /* What is to be excluded is not known then. */
-    settings.off = settings.off || no_memory;
     if (settings.min_size == UNSET)
         settings.min_size = settings.policy == POLICY_ALWAYS ? 0 : DEFAULT_MIN_SIZE;
+}
+
+void settings_read(char *const *environment, bool secure)
+{
+    settings_ask_for_filter();
+    wants_off = secure;
+    if (!secure)
+        read_all(environment);
+    /* Without memory it is not known what is to be excluded. */
+    settings.off = wants_off || no_memory;
+    settings.known = true;
 }

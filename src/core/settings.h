@@ -14,7 +14,8 @@ enum policy {
 
 /* Written once by the constructor, before the program has threads; only read afterwards, but for `lazy`. */
 struct settings {
-    bool off;            /* OFFLOAD=off: every hook goes straight to the original */
+    bool off;            /* OFFLOAD=off, or not read yet: every hook goes straight to the original */
+    bool known;          /* they were read */
     enum policy policy;  /* OFFLOAD_POLICY */
     unsigned engines;    /* OFFLOAD_ENGINES; bit i: the engine at place i of engine_list() may serve */
     off_t min_size;      /* OFFLOAD_MIN_SIZE: bytes of source below which a copy is left alone */

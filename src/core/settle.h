@@ -21,6 +21,15 @@ static inline bool settle_over(void)
     return settings.off || settle_finished;
 }
 
+/*
+ * Whether what no hook sees later need not be noted either. Before the settings are read it is: other libraries' constructors run
+ * before ours.
+ */
+static inline bool settle_over_for_good(void)
+{
+    return settle_finished || (settings.off && settings.known);
+}
+
 /* For table_each_of_file(): the session, locked, is settled because its file is used otherwise, and given back. */
 void settle_visit(struct session *session, const void *nothing);
 

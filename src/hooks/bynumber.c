@@ -63,7 +63,7 @@ static bool maps_file(long number, const long a[6])
 static bool clones_with_table(long number, const long a[6])
 {
     uint64_t flags;
-    if (copy_over())
+    if (copy_over_for_good())
         return false;
     if (number == SYS_clone3)
         return !compare_fetch(&flags, (const void *)a[0], sizeof flags) || process_shares_table(flags);

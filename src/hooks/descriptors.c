@@ -116,7 +116,7 @@ EXPORT int close(int fd)
 static int close_around(unsigned first, unsigned last, int flags)
 {
     unsigned ours = first <= INT_MAX ? private_next(first, last < INT_MAX ? last : INT_MAX) : INT_MAX;
-    if (ours > INT_MAX || !private_is((int)ours))
+    if (ours > last || ours > INT_MAX || !private_is((int)ours))
         return original_close_range(first, last, flags);
     int below = ours > first ? original_close_range(first, ours - 1, flags) : 0;
     return below != 0 || ours == last ? below : close_around(ours + 1, last, flags);

@@ -25,9 +25,7 @@ void process_ending(void) FOR_ASSEMBLY;
 
 void process_handover(void)
 {
-    /* First: who begins a copy meanwhile finds nothing that is its own alone (begin.c), or is seen running. */
-    owned_forget_all();
-    copy_settle_all();
+    copy_handing_over();
     handed_forget();
 }
 
@@ -35,7 +33,7 @@ void process_handover(void)
 void process_lending(void)
 {
     process_handover();
-    if (!copy_over())
+    if (!copy_over_for_good())
         owned_lend();
 }
 

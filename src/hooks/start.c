@@ -20,9 +20,7 @@ __attribute__((used)) static const char identity[] = "@(#)liboffload " PACKAGE_V
  */
 static void before_fork(void)
 {
-    /* First: who begins a copy meanwhile finds nothing that is its own alone (begin.c), or is seen running. */
-    owned_forget_all();
-    copy_settle_all();
+    copy_handing_over();
     handed_forget();
 }
 

@@ -123,6 +123,9 @@ int main(int argc, char **argv)
         if (syscall(SYS_clone3, &child, sizeof child) == 0)
             _exit(7);
         wrong += wait4(-1, &status, 0, NULL) < 0 || status != 7 << 8;
+    } else if (!strcmp(way, "closes_the_reports_number")) {
+        ALLOW(SYS_close);
+        wrong += close(900) == 0;
     } else if (!strcmp(way, "opens_with_lazy_buffers")) {
         ALLOW(SYS_openat);
         wrong += open("../source", O_RDONLY) < 0;
@@ -136,6 +139,7 @@ END
 
 makes_none_but_its_own() { # WAY
     [ "$1" != opens_with_lazy_buffers ] || export OFFLOAD_BUFFERS=lazy
+    [ "$1" != closes_the_reports_number ] || export OFFLOAD_REPORT=$scratch/report
     for how in prctl seccomp prctl-by-number; do
         both ../filtered "$1" "$how"
         expect_status 7
@@ -143,7 +147,8 @@ makes_none_but_its_own() { # WAY
 }
 
 ways=(first_calls second_filter other_calls_by_number quick_exit exit another_utmp pieces splice child_in_our_memory
-    after_a_child_in_our_memory forbidden_by_a_child_in_our_memory stream child_by_number opens_with_lazy_buffers)
+    after_a_child_in_our_memory forbidden_by_a_child_in_our_memory stream child_by_number opens_with_lazy_buffers
+    closes_the_reports_number)
 cd "$scratch" || exit
 compile || skip_all "the program cannot be compiled here"
 make_source source $((3 * 65536))

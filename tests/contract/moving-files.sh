@@ -92,6 +92,7 @@ written_beside() {
 written_ahead_slowly() {
     local stopped line writer
     stop_in ftruncate 1 python3 -c "$beginning"
+    grep -q 'ftruncate(.*copy' "$trace" || fail "it was not stopped: $(cat "$trace")"
     stopped=$(sed -n '$s/ .*//p' "$trace")
     mkfifo told
     "$build/tests/tools/slow" copy 2000000 <told >said &

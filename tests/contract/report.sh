@@ -110,6 +110,7 @@ def leads(number):
     except OSError:
         return False
 report = next(number for number in range(4, 4096) if leads(number))
+os.closerange(4, report)
 here, there = os.pipe()
 os.dup2(there, report)
 os.close(report)

@@ -431,6 +431,11 @@ Test(exact, a_write_that_goes_elsewhere_after_all)
     cr_assert_eq(write_it(), REASON_NONE);
     exact_take_back(&s, &c);
     cr_expect_eq(file_size(c.destination), 0);
+    cr_expect_eq(s.tally.writes_elided, 0);
+    candidate_of(SIZE, 4096, 0, (off_t)(3 * N), N);
+    cr_assert_eq(write_it(), REASON_NONE);
+    exact_take_back(&s, &c);
+    cr_expect_eq(file_size(c.destination), 4096, "it ends where it did");
     cr_expect_eq(s.tally.offloaded, 0);
     cr_expect_eq(s.tally.writes_elided, 0);
 }
