@@ -70,7 +70,8 @@ begin() { # KIND
         kill -0 "$runner" || fail "it never came to where it waits"
         sleep 0.02
     done
-    python=$(pgrep -P "$runner") && filler=$(pgrep -P "$python" offload-fill) || fail "it is not lazy"
+    python=$(pgrep -P "$runner")
+    filler=$(pgrep -P "$python" offload-fill) || fail "it is not lazy"
 }
 
 # The signal alone is not yet its end: nobody who had it killed while a call of the program's is on its way gets more than 025 says.
