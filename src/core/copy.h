@@ -362,6 +362,8 @@ static inline void copy_closing(int first, int last)
     if (first == last) {
         recogniser_forget(first);
         owned_set(first, false);
+    } else {
+        owned_forget_range(first, last);
     }
     if (copy_watching())
         copy_close_from((unsigned)first, (unsigned)last);

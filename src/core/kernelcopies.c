@@ -31,15 +31,6 @@ static bool may_be_copied(int out, int in)
     return copy_running() || !recogniser_gave_up(in, out);
 }
 
-/*
- * The kernel refuses what would end beyond the last offset that there can be, however little of it there is to copy
- * (rw_verify_area(), generic_copy_file_checks() in fs/read_write.c).
- */
-static bool goes_beyond_offsets(off_t at, size_t n)
-{
-    return n > INT64_MAX || at > INT64_MAX - (off_t)n;
-}
-
 /* A session of the kernel's copy: the one that runs for the destination, or a new one. */
 static struct session *session_between(struct candidate *c)
 {
@@ -80,7 +71,7 @@ size_t copy_between(int out, int in, off_t *from, size_t n, size_t *rest)
         return 0;
     c.from = offsets_begin(in, from);
     size_t served = 0;
-    bool fits = c.from >= 0 && !goes_beyond_offsets(c.from, n) && !goes_beyond_offsets(offsets_begin(out, NULL), n);
+    bool fits = c.from >= 0 && !offsets_go_beyond(c.from, n) && !offsets_go_beyond(offsets_begin(out, NULL), n);
     struct session *s = fits ? session_between(&c) : NULL;
     if (s) {
         s->blocked = c.blocked;
@@ -121,7 +112,7 @@ size_t copy_range(struct copied_range *r)
     c.from = offsets_begin(r->in, r->from);
     c.to = offsets_begin(r->out, r->to);
     /* The kernel's is between regular files, and EINVAL for others (generic_file_rw_checks() in fs/read_write.c). */
-    bool in_range = c.from >= 0 && c.to >= 0 && !goes_beyond_offsets(c.from, r->n) && !goes_beyond_offsets(c.to, r->n);
+    bool in_range = c.from >= 0 && c.to >= 0 && !offsets_go_beyond(c.from, r->n) && !offsets_go_beyond(c.to, r->n);
     bool serves = in_range && begin_fits(&c, NULL) && c.refused == REASON_NONE && !candidate_has_raw_side(&c);
     if (serves && !is_beyond_kernel(&c)) {
         recogniser_refused(r->in, r->out, true);

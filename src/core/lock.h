@@ -1,6 +1,7 @@
 /*
- * A lock between threads whose holder is running, or waits in the kernel for a disk, a server or the filler: signals are blocked while it
- * is held, and what is done under it ends. Three states of a futex: 0 free, 1 taken, 2 taken and waited for (U. Drepper, "Futexes Are Tricky", mutex2).
+ * A lock between threads whose holder is running, or waits in the kernel for a disk, a server or the filler: signals are blocked
+ * while it is held, and what is done under it ends. Three states of a futex: 0 free, 1 taken, 2 taken and waited for
+ * (U. Drepper, "Futexes Are Tricky", mutex2).
  */
 #ifndef LIBOFFLOAD_LOCK_H
 #define LIBOFFLOAD_LOCK_H

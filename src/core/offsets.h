@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Reads the program's offset. False if that cannot be done, also under a seccomp filter. */
@@ -17,6 +18,15 @@ bool offsets_set(off_t *pointer, off_t offset);
 
 /* Where one side of a call begins, or -1 if that cannot be told. */
 off_t offsets_begin(int fd, const off_t *pointer);
+
+/*
+ * The kernel refuses what would end beyond the last offset that there can be, however little of it there is to copy
+ * (rw_verify_area(), generic_copy_file_checks() in fs/read_write.c).
+ */
+static inline bool offsets_go_beyond(off_t at, size_t n)
+{
+    return n > INT64_MAX || at > INT64_MAX - (off_t)n;
+}
 
 /* Sets where it goes on. */
 bool offsets_go_on(int fd, off_t *pointer, off_t offset);

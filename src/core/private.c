@@ -32,9 +32,13 @@ void private_keep(enum private_use use, int fd)
 bool private_leads_there(enum private_use use)
 {
     struct stat now;
-    /* Who has installed a seccomp filter may be ended by any call of ours. */
-    return settle_finished || (KERNEL(SYS_fstat, private_descriptors[use], &now) == 0 &&
-                               now.st_dev == kept[use].st_dev && now.st_ino == kept[use].st_ino);
+    return KERNEL(SYS_fstat, private_descriptors[use], &now) == 0 && now.st_dev == kept[use].st_dev &&
+           now.st_ino == kept[use].st_ino;
+}
+
+bool private_is_ours(enum private_use use)
+{
+    return private_descriptors[use] >= 0 && (settle_filtered || private_leads_there(use));
 }
 
 int private_descriptor(long low)
@@ -51,7 +55,7 @@ unsigned private_next(unsigned first, unsigned last)
     unsigned next = last + 1;
     for (int i = 0; i < PRIVATE_USES; i++) {
         unsigned ours = (unsigned)private_descriptors[i];
-        if (private_descriptors[i] >= 0 && ours >= first && ours < next && private_leads_there((enum private_use)i))
+        if (ours >= first && ours < next && private_is_ours((enum private_use)i))
             next = ours;
     }
     return next;

@@ -24,10 +24,13 @@ bool private_leads_there(enum private_use use);
  */
 int private_descriptor(long low);
 
+/* The same, but that where the program may have forbidden itself system calls (seccomp) the number is taken for ours without one. */
+bool private_is_ours(enum private_use use);
+
 /* Whether the descriptor is one of ours, which the program must not close, since it does not know of it. */
 static inline bool private_is(int fd)
 {
-    return fd >= 0 && fd == private_descriptors[PRIVATE_REPORT] && private_leads_there(PRIVATE_REPORT);
+    return fd >= 0 && fd == private_descriptors[PRIVATE_REPORT] && private_is_ours(PRIVATE_REPORT);
 }
 
 /* The lowest of ours from `first` to `last`, or last + 1. */

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool settle_finished;
+bool settle_finished, settle_filtered;
 
 void settle_visit(struct session *s, const void *nothing)
 {
@@ -178,6 +178,6 @@ void copy_finish_for_tables(void)
 void copy_finish_for_filter(void)
 {
     copy_finish();
-    settle_finished = true;
+    settle_finished = settle_filtered = true;
     owned_lent = false;
 }

@@ -15,6 +15,9 @@
 /* Nothing is offloaded any more, for a reason that copy_finish() or one of its kin (copy.h) tells. Is never false again. */
 extern bool settle_finished __attribute__((visibility("hidden")));
 
+/* One of them: the program may have installed a seccomp filter since it was started. */
+extern bool settle_filtered __attribute__((visibility("hidden")));
+
 /* Whether nothing is to be offloaded any more, or nothing ever was (OFFLOAD=off). May be asked at any time. */
 static inline bool settle_over(void)
 {

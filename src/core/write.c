@@ -5,6 +5,7 @@
 #include "copy.h"
 #include "guess.h"
 #include "mark.h"
+#include "offsets.h"
 #include "reads.h"
 #include "settle.h"
 
@@ -104,12 +105,6 @@ static bool serve_write(int fd, const struct program_write *w)
     return may_be_ours && recogniser_may_guess(w->n) && write_guessed(fd, w);
 }
 
-/* Whether the write's own place is such that it has an end. */
-static bool ends_within_offsets(const struct program_write *w)
-{
-    return w->n <= LONGEST_CALL && w->at <= INT64_MAX - (off_t)w->n;
-}
-
 bool copy_write(int fd, const void *buffer, size_t n)
 {
     const struct iovec piece = {(void *)(uintptr_t)buffer, n};
@@ -121,7 +116,7 @@ bool copy_write_at(int fd, const void *buffer, size_t n, off_t at)
 {
     const struct iovec piece = {(void *)(uintptr_t)buffer, n};
     const struct program_write w = {.pieces = &piece, .count = 1, .n = n, .at = at};
-    return ends_within_offsets(&w) && serve_write(fd, &w);
+    return !offsets_go_beyond(at, n) && serve_write(fd, &w);
 }
 
 /*
@@ -147,7 +142,7 @@ static size_t length_of(struct program_write *w)
 static size_t write_pieces(int fd, struct program_write *w)
 {
     w->n = length_of(w);
-    return w->n && ends_within_offsets(w) && serve_write(fd, w) ? w->n : 0;
+    return w->n && !offsets_go_beyond(w->at, w->n) && serve_write(fd, w) ? w->n : 0;
 }
 
 size_t copy_write_pieces(int fd, const struct iovec *pieces, int count, off_t at)

@@ -76,9 +76,13 @@ static bool parts_tables(long number, const long a[6])
            (number == SYS_close_range && a[2] & (long)CLOSE_RANGE_UNSHARE);
 }
 
-static bool closes_range(long number, const long a[6])
+/* close(2) and close_range(2) are told of what they close. */
+static void closing(long number, const long a[6])
 {
-    return number == SYS_close_range && !(a[2] & (long)CLOSE_RANGE_CLOEXEC);
+    if (number == SYS_close)
+        copy_closing((int)a[0], (int)a[0]);
+    else if (number == SYS_close_range && !(a[2] & (long)CLOSE_RANGE_CLOEXEC))
+        copy_closing((int)a[0], (unsigned)a[1] > INT_MAX ? INT_MAX : (int)a[1]);
 }
 
 /*
@@ -91,27 +95,20 @@ static bool asks_to_be_asked(long number, const long a[6])
 }
 
 /* What copies that are in progress have to do first. */
-static void settle_before(long number, long a, long b)
+static void settle_before(long number, long a)
 {
-    if (number == SYS_close)
-        copy_closing((int)a, (int)a);
-    else if (number == SYS_close_range)
-        copy_closing((int)a, (unsigned)b > INT_MAX ? INT_MAX : (int)b);
-    else if (number == SYS_exit_group)
+    if (number == SYS_exit_group)
         copy_finish();
     else if (number == SYS_seccomp || (number == SYS_prctl && a == PR_SET_SECCOMP))
         copy_finish_for_filter();
-    else if (!concerns_no_file(number))
+    else if (!concerns_no_file(number) && number != SYS_close && number != SYS_close_range)
         copy_settle_all();
 }
 
 /* What is seen to by the hooks of the calls' names. */
 static void before(long number, const long a[6])
 {
-    if (number == SYS_close)
-        owned_set((int)a[0], false);
-    if (closes_range(number, a))
-        owned_forget_range((int)a[0], (unsigned)a[1] > INT_MAX ? INT_MAX : (int)a[1]);
+    closing(number, a);
     if (maps_file(number, a))
         copy_mapping((int)a[4]);
     if (number == SYS_fcntl && (a[1] == F_SETLK || a[1] == F_SETLKW))
@@ -127,7 +124,7 @@ static void before(long number, const long a[6])
         handed_forget();
     }
     if (copy_watching() || number == SYS_seccomp || number == SYS_prctl)
-        settle_before(number, a[0], a[1]);
+        settle_before(number, a[0]);
 }
 
 /*

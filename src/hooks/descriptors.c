@@ -96,12 +96,6 @@ EXPORT int pipe2(int ends[2], int flags)
     return copy_made_pipe(ends, original_pipe2(ends, flags));
 }
 
-static void closing_range(int first, int last)
-{
-    copy_closing(first, last);
-    owned_forget_range(first, last);
-}
-
 EXPORT int close(int fd)
 {
     if (private_is(fd)) {
@@ -127,7 +121,7 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
     if (flags & (int)CLOSE_RANGE_UNSHARE)
         copy_finish_for_tables();
     if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
-        closing_range((int)first, last > INT_MAX ? INT_MAX : (int)last);
+        copy_closing((int)first, last > INT_MAX ? INT_MAX : (int)last);
     return close_around(first, last, flags);
 }
 
@@ -135,7 +129,7 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 EXPORT void closefrom(int first)
 {
     int from = first < 0 ? 0 : first;
-    closing_range(from, INT_MAX);
+    copy_closing(from, INT_MAX);
     if (private_next((unsigned)from, INT_MAX) > INT_MAX || close_around((unsigned)from, ~0U, 0) != 0)
         original_closefrom(first);
 }

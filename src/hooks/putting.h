@@ -2,8 +2,8 @@
  * What glibc's fwrite(3) does with a stream that is only written to: which bytes it writes to the descriptor now, which
  * it keeps in the buffer. Where an offload does that write in its place, the stream is left as fwrite would leave it.
  *
- * This is the only place that sets a stream's fields; hooks of streams read some as well. Their places cannot change: programs compiled with
- * putc_unlocked(3) set them (bits/types/struct_FILE.h). What is relied on besides is in docs/decisions/020.
+ * This is the only place that sets a stream's fields; hooks of streams read some as well. Their places cannot change: programs
+ * compiled with putc_unlocked(3) set them (bits/types/struct_FILE.h). What is relied on besides is in docs/decisions/020.
  */
 #ifndef LIBOFFLOAD_PUTTING_H
 #define LIBOFFLOAD_PUTTING_H

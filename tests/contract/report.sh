@@ -120,6 +120,21 @@ os.closerange(report, report + 1)
 assert os.read(here, 1) == b"", "the pipe is still open"' "$report"
 }
 
+# Nor is anything written there: what was copied before is told when the program ends.
+own_file_at_the_number() {
+    rm -f "$report" copy
+    run_preloaded env OFFLOAD_REPORT="$report" python3 -c '
+import os
+source, copy = os.open("source", os.O_RDONLY), os.open("copy", os.O_WRONLY | os.O_CREAT, 0o600)
+while piece := os.read(source, 65536):
+    os.write(copy, piece)
+os.dup2(os.open("own", os.O_WRONLY | os.O_CREAT, 0o600), 900)'
+    [ -f own ] || fail "the test itself is wrong: the program has made no file"
+    [ ! -s own ] || fail "the program's file has: $(cat own)"
+    assert_shared source copy
+    rm own
+}
+
 nothing_to_say() {
     rm -f "$report"
     run_preloaded env OFFLOAD_REPORT="$report" sh -c 'tr a b <source >copy; ls >list'
@@ -215,6 +230,7 @@ reflink_filesystem() {
     verdict "eight copies at once keep their lines whole, on $fs" at_once
     verdict "a report that cannot be written harms no copy, on $fs" unwritable
     verdict "the report's number is the program's once it has put its own there, on $fs" taken_number
+    verdict "nothing is written to what the program has put there, on $fs" own_file_at_the_number
     verdict "a program that copies nothing reports nothing, on $fs" nothing_to_say
     # shellcheck disable=SC2016 # for the shell that is started
     verdict "a copy into a file of the shell's has its reason, on $fs" has_cause shared sh -c 'perl -e "$perl" <source >copy'
@@ -238,6 +254,6 @@ reported() {
     [ ! -s "$report" ] || valid
 }
 
-plan 38
-on_each "xfs btrfs" 18 reflink_filesystem
+plan 40
+on_each "xfs btrfs" 19 reflink_filesystem
 on_each "ext4 tmpfs" 1 no_reflink_filesystem

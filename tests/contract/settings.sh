@@ -49,11 +49,33 @@ from_file() { # LINE COMMAND...
     "$@" -u OFFLOAD_CONFIG -u XDG_CONFIG_HOME HOME="$scratch/home"
 }
 
-plan 25
+# Before this library's own constructor, by which the settings are read.
+early_copy() {
+    command -v "${OFFLOAD_TEST_CC:-cc}" >/dev/null || skip "there is no compiler"
+    ${OFFLOAD_TEST_CC:-cc} -shared -fPIC -x c -o "$scratch/early.so" - <<'END'
+#include <fcntl.h>
+#include <unistd.h>
+__attribute__((constructor)) static void copies(void)
+{
+    static char buffer[65536];
+    int source = open("source", O_RDONLY), copy = open("copy", O_WRONLY | O_CREAT | O_EXCL, 0644);
+    for (ssize_t n; copy >= 0 && (n = read(source, buffer, sizeof buffer)) > 0;)
+        if (write(copy, buffer, n) != n)
+            _exit(1);
+}
+END
+    rm -f copy
+    OFFLOAD=off library="$library $scratch/early.so" run_preloaded "$(command -v true)"
+    assert_same source copy
+    assert_not_shared source copy
+}
+
+plan 26
 on_filesystem() {
     make_source source
     verdict "no setting clones" clones A=b
     verdict "OFFLOAD=off does not" does_not_clone OFFLOAD=off
+    verdict "nor does a library that copies before it is read" early_copy
     verdict "OFFLOAD= clones" clones OFFLOAD=
     verdict "OFFLOAD_ENGINES=clone clones" clones OFFLOAD_ENGINES=clone
     verdict "OFFLOAD_ENGINES=kernel,clone clones" clones OFFLOAD_ENGINES=kernel,clone
@@ -79,4 +101,4 @@ on_filesystem() {
     verdict "the environment goes before the file" from_file 'OFFLOAD_POLICY=never' clones OFFLOAD_POLICY=auto
     verdict "a bad line of the file" from_file 'OFFLOAD_POLICY=often' warns_once
 }
-on_each xfs 25 on_filesystem
+on_each xfs 26 on_filesystem

@@ -1,6 +1,6 @@
 #include "files.h"
 
-#include "../../src/core/settings.h"
+#include "core/settings.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
